@@ -1,0 +1,46 @@
+"""Atomic writing: the old content or the new, and one sentence when the disk refuses."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from poise.errors import MissingFileError, PoiseError
+from poise.files import explained, write_atomically
+
+
+def test_writes_and_replaces_and_leaves_no_neighbour(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "er" / "note.txt"
+    write_atomically(path, "one")
+    write_atomically(path, "zwölf\n")
+    assert path.read_bytes() == "zwölf\n".encode()
+    assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("step", ["fsync", "replace"])
+def test_a_full_disk_leaves_the_old_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+    path = tmp_path / "note.txt"
+    write_atomically(path, "old")
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, step, refuse)
+    with pytest.raises(PoiseError, match=r"cannot write .*note\.txt: no space left on device; free some space"):
+        write_atomically(path, "new")
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_explained_keeps_the_kind_of_error() -> None:
+    with pytest.raises(MissingFileError, match="cannot read it: no such file"), explained("read it"):
+        Path("/nonexistent/file").read_bytes()
+    with pytest.raises(MissingFileError, match=r"^as it stands$"), explained("read it"):
+        raise MissingFileError("as it stands")
+    with pytest.raises(PoiseError, match="is a directory"), explained("read it"):
+        Path("/").read_bytes()
+    with pytest.raises(KeyError), explained("read it"):
+        raise KeyError("not the disk's fault")
