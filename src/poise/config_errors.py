@@ -1,0 +1,142 @@
+"""pydantic's complaints, told in the words of someone who wrote a YAML file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from poise.errors import did_you_mean
+
+Location = tuple[int | str, ...]
+
+# pydantic error type -> what to say after the key; `{name}` is taken from the error's context.
+_EXPECTED = {
+    "greater_than": "must be greater than {gt:g}",
+    "greater_than_equal": "must be at least {ge:g}",
+    "less_than": "must be less than {lt:g}",
+    "less_than_equal": "must be at most {le:g}",
+    "finite_number": "must be a finite number",
+    "int_type": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_type": "must be a number",
+    "float_parsing": "must be a number",
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
+    "string_type": "must be text",
+    "list_type": "must be a list",
+    "tuple_type": "must be a list",
+    "dict_type": "must be a mapping of keys to values",
+    "model_type": "must be a mapping of keys to values",
+    "model_attributes_type": "must be a mapping of keys to values",
+    "literal_error": "must be {expected}",
+    "enum": "must be {expected}",
+}
+
+
+def describe(error: ValidationError, cls: type[BaseModel], mapping: Mapping[str, Any], where: str) -> str:
+    """All problems of `mapping` as a `cls`, in one paragraph that starts with `where`."""
+    problems = list(dict.fromkeys(_problem(detail, cls, mapping) for detail in error.errors(include_url=False)))
+    if len(problems) == 1:
+        return f"{where}: {problems[0]}"
+    return f"{where} has {len(problems)} problems: " + "; ".join(
+        f"({number}) {problem}" for number, problem in enumerate(problems, start=1)
+    )
+
+
+def _problem(detail: ErrorDetails, cls: type[BaseModel], mapping: Mapping[str, Any]) -> str:
+    kind, context, value = detail["type"], detail.get("ctx", {}), detail["input"]
+    key = _key(detail["loc"], mapping)
+    if kind in ("extra_forbidden", "invalid_key"):
+        return _unknown_key(key, detail["loc"], cls)
+    if kind == "missing":
+        return f"missing key '{_dotted(_key(detail['loc'][:-1], mapping), detail['loc'][-1])}'"
+    if kind in ("value_error", "assertion_error"):
+        return _complaint(key, str(context["error"]), value)
+    if kind in _EXPECTED:
+        expected = _EXPECTED[kind].format(**context)
+    else:
+        expected = detail["msg"].replace("Input should", "must").replace("must be a valid", "must be a")
+    is_choice = kind in ("literal_error", "enum") and isinstance(value, str)
+    hint = did_you_mean(value, expected.split("'")[1::2]) if is_choice else ""
+    return f"{key} {expected}, got {_shown(value)}{hint}"
+
+
+def _complaint(key: str, message: str, value: Any) -> str:
+    """What a validator of ours said: `must be even` becomes `env.grid must be even, got 5`."""
+    if not key:
+        return message
+    if not message.startswith("must "):
+        return f"{key}: {message}"
+    got = "" if "got " in message or isinstance(value, (Mapping, BaseModel)) else f", got {_shown(value)}"
+    return f"{key} {message}{got}"
+
+
+def _unknown_key(key: str, location: Location, cls: type[BaseModel]) -> str:
+    """The sentence for a key that no class knows: its neighbours' names, or the place where that name does exist."""
+    name = str(location[-1])
+    known = sorted({field for model in _models_at(cls, location[:-1]) for field in model.model_fields})
+    elsewhere = next((path for path in _paths(cls) if path.split(".")[-1] == name), None)
+    hint = f"; did you mean '{elsewhere}'?" if elsewhere else did_you_mean(name, known) or "."
+    return f"unknown key '{key}'{hint} Known keys: {', '.join(known)}"
+
+
+def _key(location: Location, mapping: Any) -> str:
+    """The dotted key of an error. pydantic's locations also name the member of a union, which nobody wrote."""
+    key, place = "", mapping
+    for index, part in enumerate(location):
+        if isinstance(place, Mapping) and part in place:
+            key, place = _dotted(key, part), place[part]
+        elif isinstance(place, (list, tuple)) and isinstance(part, int):
+            key, place = f"{key}[{part}]", place[part] if part < len(place) else None
+        elif index == 0:
+            key = str(part)  # a default that fails its own check is nowhere in the mapping
+    return key
+
+
+def _dotted(key: str, part: int | str) -> str:
+    return f"{key}.{part}" if key else str(part)
+
+
+def _models_at(cls: type[BaseModel], location: Location) -> list[type[BaseModel]]:
+    """The classes that may stand at `location`; more than one below a union."""
+    models = [cls]
+    for part in location:
+        below = [
+            found
+            for model in models
+            if part in model.model_fields
+            for found in _models_in(model.model_fields[str(part)].annotation)
+        ]
+        chosen = [model for model in models if part in _tags(model)]
+        models = below or chosen or models
+    return models
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from _models_in(argument)
+
+
+def _tags(model: type[BaseModel]) -> set[Any]:
+    """How pydantic names a member of a union: by its class, or by the value of its discriminating field."""
+    return {model.__name__, *(field.default for field in model.model_fields.values() if isinstance(field.default, str))}
+
+
+def _paths(cls: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    for name, field in cls.model_fields.items():
+        yield prefix + name
+        for model in _models_in(field.annotation):
+            if model is not cls:
+                yield from _paths(model, f"{prefix}{name}.")
+
+
+def _shown(value: Any) -> str:
+    """A value as YAML would write it, cut to a readable length."""
+    text = {"None": "null", "True": "true", "False": "false"}.get(repr(value), repr(value))
+    return text if len(text) <= 60 else f"{text[:57]}..."
