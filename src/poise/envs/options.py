@@ -1,0 +1,100 @@
+"""What can be chosen about the ballbot's task. The defaults are those of the data sheet."""
+
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from poise.config import Config
+from poise.sim.terrain import TerrainOptions
+
+
+class RewardOptions(Config):
+    """Weights of the reward's terms, each counted once per time step of the physics."""
+
+    directional: float = Field(0.01, description="per m/s of the base along the goal")
+    effort: float = Field(0.0001, ge=0, description="cost per squared norm of the action")
+    survival: float = Field(0.02, ge=0, description="for each step within the tilt limit")
+    top_speed: float | None = Field(None, gt=0, description="speed along the goal beyond which nothing more is paid, m/s")
+
+
+class GoalOptions(Config):
+    """Where to go: one direction, a new one every episode, or one commanded from outside through `set_goal`."""
+
+    kind: Literal["fixed", "sampled", "commanded"] = "fixed"
+    direction: tuple[float, float] = Field((0.0, 1.0), description="of a fixed goal, and a commanded one's first; x and y, world frame")
+    observed: bool | None = Field(None, description="add it to the observation as 'goal'; by default unless it is fixed")
+
+    @field_validator("direction")
+    @classmethod
+    def _not_zero(cls, direction: tuple[float, float]) -> tuple[float, float]:
+        if not any(direction):
+            raise ValueError("must not be (0, 0): a direction has a length")
+        return direction
+
+    @property
+    def is_observed(self) -> bool:
+        """Whether the observation holds the goal."""
+        return self.kind != "fixed" if self.observed is None else self.observed
+
+
+class StartOptions(Config):
+    """How an episode starts: upright, at rest and facing along x, or spread about that."""
+
+    tilt: float = Field(0.0, ge=0, lt=90, description="largest initial tilt, degrees; direction and size drawn uniformly")
+    yaw: float = Field(0.0, ge=0, le=180, description="largest initial heading either way, degrees")
+    speed: float = Field(0.0, ge=0, description="largest initial horizontal speed of robot and ball, m/s")
+
+
+class CameraOptions(Config):
+    """The two depth cameras."""
+
+    enabled: bool = True
+    height: int = Field(64, ge=4, le=1024, description="pixels")
+    width: int = Field(64, ge=4, le=1024, description="pixels")
+    rate: float = Field(90.0, gt=0, description="frames a second asked for; a new image comes with the first step that is due")
+    max_depth: float = Field(1.0, gt=0, description="clip, m")
+    rgb: bool = Field(False, description="4 channels (red, green, blue, depth) through MuJoCo's renderer; needs OpenGL")
+
+
+class NoiseOptions(Config):
+    """Standard deviations of Gaussian sensor noise."""
+
+    orientation: float = Field(0.0, ge=0, description="rad")
+    angular_vel: float = Field(0.0, ge=0, description="rad/s")
+    vel: float = Field(0.0, ge=0, description="m/s")
+    motor_state: float = Field(0.0, ge=0, description="units of the observation, 10 rad/s")
+    depth: float = Field(0.0, ge=0, description="m")
+
+
+class PushOptions(Config):
+    """Sudden changes of the base's horizontal velocity, to be recovered from."""
+
+    speed: float = Field(0.0, ge=0, description="size of each push, m/s, in a direction drawn uniformly; 0 for none")
+    interval: float = Field(2.0, gt=0, description="mean time between pushes, s")
+
+
+class BallbotOptions(Config):
+    """The ballbot's task."""
+
+    terrain: TerrainOptions = TerrainOptions()
+    rewards: RewardOptions = RewardOptions()
+    goal: GoalOptions = GoalOptions()
+    start: StartOptions = StartOptions()
+    cameras: CameraOptions = CameraOptions()
+    noise: NoiseOptions = NoiseOptions()
+    pushes: PushOptions = PushOptions()
+    max_steps: int = Field(4000, ge=1, description="time steps of the physics after which an episode is truncated")
+    max_tilt: float = Field(20.0, gt=0, le=90, description="tilt beyond which an episode ends, degrees")
+    decimation: int = Field(1, ge=1, le=100, description="time steps of the physics for each action")
+    latency: int = Field(0, ge=0, le=100, description="actions that are under way before the motors obey, in steps of the environment")
+    frame: Literal["world", "heading"] = Field(
+        "world", description="of orientation, velocity and goal: the world's, or turned with the robot's heading"
+    )
+    orientation: Literal["rotation_vector", "euler"] = Field("rotation_vector", description="how orientation is given, rad")
+    timestep: float = Field(0.002, gt=0, le=0.01, description="of the physics, s")
+    integrator: Literal["implicitfast", "rk4"] = "implicitfast"
+
+    @property
+    def control_step(self) -> float:
+        """Time between actions, s."""
+        return self.timestep * self.decimation

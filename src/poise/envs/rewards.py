@@ -1,0 +1,28 @@
+"""The reward of a ballbot, one small function per term; the task weighs them and reports each."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+
+def directional(velocity: Array, goal: Array, top_speed: float | None = None) -> Array:
+    """Speed along the goal, m/s.
+
+    Args:
+        velocity: (N, 3) of the base, m/s, world frame.
+        goal: (N, 2) unit vectors, world frame.
+        top_speed: faster counts as this fast, m/s.
+    """
+    speed: Array = velocity[:, 0] * goal[:, 0] + velocity[:, 1] * goal[:, 1]
+    return speed if top_speed is None else np.minimum(speed, top_speed)
+
+
+def effort(action: Array) -> Array:
+    """Squared norm of the action (N, 3), to be paid for."""
+    return np.einsum("ni,ni->n", action, action)
+
+
+def survival(tilt: Array, max_tilt: float) -> Array:
+    """1 within the tilt limit, 0 beyond it; both in degrees."""
+    return (tilt <= max_tilt).astype(np.float64)

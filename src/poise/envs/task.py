@@ -1,0 +1,253 @@
+"""The ballbot's task for many robots: reset some, step all. No automatic resets here; the environments add their own."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+
+from poise.envs import observations, rewards, rotations
+from poise.envs.disturbances import Disturbances
+from poise.envs.options import BallbotOptions
+from poise.envs.vision import Vision
+from poise.sim.simulation import Indices, Simulation
+
+Array = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+Observation = dict[str, NDArray[np.float32]]
+
+
+class Outcome(NamedTuple):
+    """What a step brought each robot."""
+
+    observation: Observation
+    reward: Array
+    terminated: Bools
+    truncated: Bools
+    info: dict[str, NDArray[Any]]
+
+
+class BallbotTask:
+    """`num_robots` robots at the same task.
+
+    Args:
+        num_robots: how many.
+        options: of the task.
+        threads: for the physics and the cameras; 0 for all cores. Results do not depend on it.
+    """
+
+    def __init__(self, num_robots: int, options: BallbotOptions, threads: int = 0) -> None:
+        self.num_robots = num_robots
+        self.options = options
+        self.simulation = Simulation(
+            num_robots, options.terrain, options.timestep, options.integrator, threads
+        )
+        self.vision = Vision(self.simulation, options) if options.cameras.enabled else None
+        self._disturbances = Disturbances(options, num_robots)
+        self._generators = [np.random.default_rng(i) for i in range(num_robots)]
+        self._steps = np.zeros(num_robots, np.int64)
+        self._episodes = np.zeros(num_robots, np.int64)
+        self._goal = np.tile(_unit(np.array(options.goal.direction)), (num_robots, 1))
+        self._actions = np.zeros((num_robots, 3))
+        self._turn_rate = np.zeros((num_robots, 3))
+        self._velocity = np.zeros((num_robots, 3))
+        self.diverged_episodes = 0
+        self.observation_space = _observation_space(options)
+        self.action_space = spaces.Box(-1.0, 1.0, (3,), np.float32)
+
+    # --- the life of an episode ---------------------------------------------------------------------------------
+
+    def reset(self, robots: Indices, seeds: Sequence[int | None]) -> None:
+        """Start a new episode for some robots; a seed of None goes on with the robot's generator."""
+        for robot, seed in zip(robots, seeds, strict=True):
+            if seed is not None:
+                self._generators[robot] = np.random.default_rng(seed)
+                self._episodes[robot] = 0
+        self.simulation.reset(robots, [self._terrain_seed(robot) for robot in robots])
+        self._episodes[robots] += 1
+        for robot in robots:
+            self._start(robot, self._generators[robot])
+        self._steps[robots] = 0
+        for quantity in (self._actions, self._turn_rate, self._velocity):
+            quantity[robots] = 0.0
+        self._disturbances.reset(robots)
+        if self.vision is not None:
+            self.vision.reset(robots)
+
+    def step(self, actions: NDArray[Any]) -> Outcome:
+        """Advance every robot by one action (N, 3) in [-1, 1]; beyond is clipped, and not a number counts as zero."""
+        options, simulation = self.options, self.simulation
+        self._actions = np.clip(np.nan_to_num(np.asarray(actions, np.float64), nan=0.0), -1.0, 1.0)
+        self._disturbances.push(simulation, self._generators)
+        before = self._base_pose()
+        simulation.step(self._disturbances.delayed(self._actions), options.decimation)
+        self._steps += options.decimation
+        diverged = simulation.diverged()
+        if diverged.any():
+            self._hold_diverged(diverged, before)
+        position, quaternion = self._base_pose()
+        self._velocity = (position - before[0]) / options.control_step
+        self._turn_rate = observations.angular_velocity(before[1], quaternion, options.control_step)
+        if self.vision is not None:
+            self.vision.advance()
+        return self._judge(position, quaternion, diverged)
+
+    def observe(self) -> Observation:
+        """What the robots sense now; arrays the caller may keep."""
+        options = self.options
+        _, quaternion = self._base_pose()
+        frame = rotations.heading(quaternion) if options.frame == "heading" else _upright(self.num_robots)
+        sensed: dict[str, NDArray[Any]] = {
+            "orientation": observations.orientation(quaternion, frame, options.orientation),
+            "angular_vel": self._turn_rate,
+            "vel": observations.velocity(self._velocity, frame),
+            "motor_state": observations.motor_state(self.simulation.qvel[:, self.simulation.wheel_qvel]),
+            "actions": self._actions,
+        }
+        if options.goal.is_observed:
+            sensed["goal"] = observations.goal(self._goal, frame)
+        self._disturbances.blur(sensed, self._generators)
+        result = {name: value.astype(np.float32) for name, value in sensed.items()}
+        if self.vision is not None:
+            result.update(self.vision.observe(self._generators))
+        return result
+
+    def set_goal(self, directions: NDArray[Any]) -> None:
+        """Command every robot's goal: (2,) or (N, 2), any length but zero; x and y, world frame."""
+        self._goal[:] = _unit(np.broadcast_to(np.asarray(directions, np.float64), (self.num_robots, 2)))
+
+    def close(self) -> None:
+        """End the simulation's threads and release the renderer."""
+        if self.vision is not None:
+            self.vision.close()
+        self.simulation.close()
+
+    # --- state, to stop and go on -------------------------------------------------------------------------------
+
+    def state(self) -> dict[str, Any]:
+        """Everything needed to continue bit for bit."""
+        return {
+            "simulation": self.simulation.state(),
+            "vision": self.vision.state() if self.vision is not None else {},
+            "disturbances": self._disturbances.state(),
+            "generators": [generator.bit_generator.state for generator in self._generators],
+            "diverged_episodes": self.diverged_episodes,
+            **{name: getattr(self, f"_{name}").copy() for name in _STATE},
+        }
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Continue from `state()` of a task with the same options."""
+        self.simulation.load_state(state["simulation"])
+        self._disturbances.load_state(state["disturbances"])
+        for generator, saved in zip(self._generators, state["generators"], strict=True):
+            generator.bit_generator.state = saved
+        self.diverged_episodes = state["diverged_episodes"]
+        for name in _STATE:
+            getattr(self, f"_{name}")[...] = state[name]
+        if self.vision is not None:
+            self.vision.load_state(state["vision"])
+
+    # --- parts --------------------------------------------------------------------------------------------------
+
+    def _judge(self, position: Array, quaternion: Array, diverged: Bools) -> Outcome:
+        """Reward the step and find out whose episode is over."""
+        options = self.options
+        tilt = np.degrees(rotations.tilt_angle(quaternion))
+        count, weights = options.decimation, options.rewards
+        terms = {
+            "directional": count * weights.directional * rewards.directional(self._velocity, self._goal, weights.top_speed),
+            "effort": -count * weights.effort * rewards.effort(self._actions),
+            "survival": count * weights.survival * rewards.survival(tilt, options.max_tilt),
+        }
+        off_map = np.abs(position[:, :2]).max(axis=1) > options.terrain.half_size
+        terminated = (tilt > options.max_tilt) | off_map | diverged
+        truncated = ~terminated & (self._steps >= options.max_steps)
+        info = {f"reward_{name}": value for name, value in terms.items()}
+        info |= {
+            "tilt": tilt,
+            "position": position,
+            "speed": rewards.directional(self._velocity, self._goal),
+            "steps": self._steps.copy(),
+            "success": truncated,
+            "failure": terminated,
+            "off_map": off_map,
+            "diverged": diverged,
+        }
+        reward = terms["directional"] + terms["effort"] + terms["survival"]
+        return Outcome(self.observe(), reward, terminated, truncated, info)
+
+    def _terrain_seed(self, robot: int) -> int:
+        """A new terrain every `episodes_per_terrain` episodes, drawn from the robot's generator."""
+        if self._episodes[robot] % self.options.terrain.episodes_per_terrain:
+            return int(self.simulation.terrain_seeds[robot])
+        return int(self._generators[robot].integers(2**31))
+
+    def _start(self, robot: int, generator: np.random.Generator) -> None:
+        """Spread the start and draw the goal."""
+        options, simulation = self.options, self.simulation
+        if options.goal.kind == "sampled":
+            angle = generator.uniform(-np.pi, np.pi)
+            self._goal[robot] = np.cos(angle), np.sin(angle)
+        start = options.start
+        if start.tilt or start.yaw:
+            self._turn_about_ball(robot, generator)
+        if start.speed:
+            angle, speed = generator.uniform(-np.pi, np.pi), generator.uniform(0.0, start.speed)
+            velocity = speed * np.cos(angle), speed * np.sin(angle)
+            for first in (simulation.base_qvel, simulation.ball_qvel):
+                simulation.qvel[robot, first : first + 2] = velocity
+
+    def _turn_about_ball(self, robot: int, generator: np.random.Generator) -> None:
+        """Tilt and turn the base about the centre of the ball, so that the wheels stay in touch."""
+        start, simulation = self.options.start, self.simulation
+        direction = generator.uniform(-np.pi, np.pi)
+        axis = np.array([[np.cos(direction), np.sin(direction), 0.0]])
+        tilt = np.radians(generator.uniform(0.0, start.tilt, 1))
+        yaw = np.radians(generator.uniform(-start.yaw, start.yaw, 1))
+        turn = rotations.product(rotations.about(axis, tilt), rotations.about(np.array([[0.0, 0.0, 1.0]]), yaw))
+        base = simulation.qpos[robot, simulation.base_qpos : simulation.base_qpos + 7]
+        centre = simulation.ball_centre(robot)
+        base[:3] = centre + rotations.rotate(turn, (base[:3] - centre)[None])[0]
+        base[3:] = turn[0]
+
+    def _base_pose(self) -> tuple[Array, Array]:
+        """(N, 3) positions and (N, 4) quaternions of the bases; copies."""
+        first = self.simulation.base_qpos
+        pose = self.simulation.qpos[:, first : first + 7].copy()
+        return pose[:, :3], pose[:, 3:]
+
+    def _hold_diverged(self, diverged: Bools, before: tuple[Array, Array]) -> None:
+        """Put robots whose state is not finite back where they were, so that nothing but numbers leaves the task."""
+        self.diverged_episodes += int(diverged.sum())
+        self.simulation.reset(np.flatnonzero(diverged), self.simulation.terrain_seeds[diverged])
+        first = self.simulation.base_qpos
+        self.simulation.qpos[diverged, first : first + 7] = np.concatenate(before, axis=1)[diverged]
+
+
+_STATE = ("steps", "episodes", "goal", "actions", "turn_rate", "velocity")
+
+
+def _unit(directions: Array) -> Array:
+    """Directions (..., 2) scaled to length one."""
+    return directions / np.linalg.norm(directions, axis=-1, keepdims=True)
+
+
+def _upright(count: int) -> Array:
+    return np.tile([1.0, 0.0, 0.0, 0.0], (count, 1))
+
+
+def _observation_space(options: BallbotOptions) -> spaces.Dict:
+    """Bounds of what one robot senses."""
+    limit = observations.VELOCITY_LIMIT
+    bounds = {"orientation": np.pi, "angular_vel": limit, "vel": limit, "motor_state": limit, "actions": 1.0}
+    noise = options.noise.model_dump()
+    parts: dict[str, spaces.Space[Any]] = {
+        name: spaces.Box(*((-np.inf, np.inf) if noise.get(name) else (-bound, bound)), (3,), np.float32)
+        for name, bound in bounds.items()
+    }
+    if options.goal.is_observed:
+        parts["goal"] = spaces.Box(-1.0, 1.0, (2,), np.float32)
+    if options.cameras.enabled:
+        parts.update(Vision.spaces(options))
+    return spaces.Dict(parts)

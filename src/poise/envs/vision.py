@@ -1,0 +1,101 @@
+"""What a ballbot sees: images that are taken at the cameras' own rate and stay until the next ones."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+
+from poise.envs.options import BallbotOptions
+from poise.sim.simulation import Indices, Simulation
+
+CAMERAS = ("rgbd_0", "rgbd_1")
+
+
+class Vision:
+    """The two cameras of every robot.
+
+    An image array that was handed out never changes: new images go into a new array.
+    """
+
+    def __init__(self, simulation: Simulation, options: BallbotOptions) -> None:
+        cameras = options.cameras
+        self._simulation = simulation
+        self._period = 1.0 / cameras.rate
+        self._control_step = options.control_step
+        self._noise = options.noise.depth
+        self._max_depth = cameras.max_depth
+        self._depth = simulation.cameras(CAMERAS, cameras.height, cameras.width, cameras.max_depth)
+        self._color = _color_cameras(simulation, options) if cameras.rgb else None
+        channels = 4 if cameras.rgb else 1
+        count = simulation.num_robots
+        self._images = np.zeros((count, len(CAMERAS), channels, cameras.height, cameras.width), np.float32)
+        self._age = np.zeros(count)
+        self._due = np.ones(count, np.bool_)
+
+    @staticmethod
+    def spaces(options: BallbotOptions) -> dict[str, spaces.Space[Any]]:
+        """Bounds of the images and of their age."""
+        cameras = options.cameras
+        shape = (4 if cameras.rgb else 1, cameras.height, cameras.width)
+        highest = max(cameras.max_depth, 1.0) if cameras.rgb else cameras.max_depth
+        images: dict[str, spaces.Space[Any]] = {name: spaces.Box(0.0, highest, shape, np.float32) for name in CAMERAS}
+        return images | {"relative_image_timestamp": spaces.Box(0.0, np.inf, (1,), np.float32)}
+
+    def reset(self, robots: Indices) -> None:
+        """New images are due for some robots."""
+        self._age[robots] = 0.0
+        self._due[robots] = True
+
+    def advance(self) -> None:
+        """One step of the environment has passed."""
+        self._age += self._control_step
+        late = self._age >= self._period - 1e-9
+        self._age[late] = 0.0
+        self._due |= late
+
+    def observe(self, generators: Sequence[np.random.Generator]) -> dict[str, NDArray[np.float32]]:
+        """The latest images, taken now where they are due, and their age, s."""
+        robots = np.flatnonzero(self._due)
+        if len(robots):
+            self._images = self._images.copy()
+            self._take(robots, generators)
+            self._due[:] = False
+        images = {name: self._images[:, i] for i, name in enumerate(CAMERAS)}
+        return images | {"relative_image_timestamp": self._age[:, None].astype(np.float32)}
+
+    def state(self) -> dict[str, Any]:
+        """The images and their ages."""
+        return {"images": self._images, "age": self._age.copy(), "due": self._due.copy()}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Continue from `state()`."""
+        self._images = np.array(state["images"])
+        self._age[...] = state["age"]
+        self._due[...] = state["due"]
+
+    def close(self) -> None:
+        """Release the renderer."""
+        if self._color is not None:
+            self._color.close()
+
+    def _take(self, robots: Indices, generators: Sequence[np.random.Generator]) -> None:
+        depth = self._images[:, :, -1]
+        self._depth.render(self._simulation.qpos, self._simulation.heights, robots, depth)
+        if self._color is not None:
+            for robot in robots:
+                self._images[robot, :, :3] = self._color.render(
+                    self._simulation.qpos[robot], self._simulation.heights[robot]
+                )
+        if self._noise:
+            for robot in robots:
+                noise = self._noise * generators[robot].standard_normal(depth[robot].shape)
+                depth[robot] = np.clip(depth[robot] + noise, 0.0, self._max_depth)
+
+
+def _color_cameras(simulation: Simulation, options: BallbotOptions) -> Any:
+    """The renderer of the colour channels, imported only where colour is asked for."""
+    from poise.sim.renderer import RgbCameras
+
+    return RgbCameras(simulation.model, CAMERAS, options.cameras.height, options.cameras.width)

@@ -1,0 +1,144 @@
+"""Many ballbots at once, each on its own terrain, stepped by MuJoCo on all cores."""
+
+import copy
+import os
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import mujoco
+import numpy as np
+from mujoco.batch import Batch, SimulationError
+from numpy.typing import NDArray
+
+from poise.sim.depth import DepthCameras
+from poise.sim.model import Integrator, ballbot_model
+from poise.sim.terrain import TerrainOptions
+
+Array = NDArray[np.float64]
+Indices = NDArray[np.int64]
+
+MAX_TORQUE = 10.0
+"""Torque of a motor at full action, N m; the data sheet's sign: joint torque = -10 * action."""
+
+SPAWN_CLEARANCE = 0.01
+"""How far above the highest node below the ball the robot is lifted, m."""
+
+_BLOWN_UP = 1e3
+"""A robot with a position (m) or velocity (m/s, rad/s) beyond this has diverged."""
+
+
+class Simulation:
+    """`num_robots` ballbots. Everything that changes is in `state` and the terrains; nothing is read from derived fields.
+
+    Args:
+        num_robots: how many.
+        terrain: the ground; every robot has one of its own.
+        timestep: of the physics, s.
+        integrator: `implicitfast`, or `rk4` at 3-4 times the cost.
+        threads: to spread the robots over; 0 for all cores. Results do not depend on it.
+
+    Attributes:
+        qpos: (N, nq) live view of the configurations; m, unit quaternions, rad.
+        qvel: (N, nv) live view of the velocities; m/s, rad/s.
+        heights: (N, nodes, nodes) float32 terrain nodes in [0, 1].
+        terrain_seeds: (N,) seed of each terrain, -1 before the first reset.
+    """
+
+    def __init__(
+        self,
+        num_robots: int,
+        terrain: TerrainOptions,
+        timestep: float = 0.002,
+        integrator: Integrator = "implicitfast",
+        threads: int = 0,
+    ) -> None:
+        self.num_robots = num_robots
+        self.terrain = terrain
+        self.timestep = timestep
+        self.threads = threads or available_cores()
+        self.model = ballbot_model(terrain, timestep, integrator)
+        self._models = [copy.copy(self.model) for _ in range(num_robots)]
+        self._batch = Batch(self.model, nsim=num_robots, nthread=self.threads)
+        self._batch.set_models(self._models)
+        self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="poise-sim")
+        self.qpos: Array = self._batch.bind("qpos")
+        self.qvel: Array = self._batch.bind("qvel")
+        self._ctrl: Array = self._batch.bind("ctrl")
+        self.heights = np.zeros((num_robots, terrain.nodes, terrain.nodes), np.float32)
+        self.terrain_seeds = np.full(num_robots, -1, np.int64)
+        self.base_qpos = int(self.model.joint("base").qposadr[0])
+        self.ball_qpos = int(self.model.joint("ball").qposadr[0])
+        self.base_qvel = int(self.model.joint("base").dofadr[0])
+        self.ball_qvel = int(self.model.joint("ball").dofadr[0])
+        self.wheel_qvel = np.array([self.model.joint(f"wheel_{i}").dofadr[0] for i in range(3)], np.int64)
+        self._ball_radius = float(self.model.geom("ball").size[0])
+
+    def cameras(self, names: Sequence[str], height: int, width: int, max_depth: float = 1.0) -> DepthCameras:
+        """Depth cameras of these robots, sharing their threads."""
+        return DepthCameras(self.model, tuple(names), height, width, max_depth, self._pool, self.threads)
+
+    def reset(self, robots: Indices, seeds: Iterable[int]) -> None:
+        """Put robots upright and at rest onto terrains generated from `seeds`, `SPAWN_CLEARANCE` above the ground."""
+        wanted = np.fromiter(seeds, np.int64)
+        changed = self.terrain_seeds[robots] != wanted
+        list(self._pool.map(self._set_terrain, robots[changed], wanted[changed]))
+        self._batch.reset(robots.astype(np.int32), stage=mujoco.mjtStage.mjSTAGE_NONE.value)
+        lift = self._ground_below_ball(robots) + SPAWN_CLEARANCE
+        self.qpos[robots, self.base_qpos + 2] += lift
+        self.qpos[robots, self.ball_qpos + 2] += lift
+
+    def step(self, actions: Array, substeps: int = 1) -> None:
+        """Advance every robot by `substeps` time steps under constant actions (N, 3) in [-1, 1].
+
+        A robot whose simulation raises keeps its last state; `diverged` reports it.
+        """
+        self._ctrl[:] = -MAX_TORQUE * actions
+        try:
+            self._batch.step(nstep=substeps)
+        except SimulationError as error:
+            self.qvel[error.ids] = np.nan
+
+    def ball_centre(self, robot: int) -> Array:
+        """(3,) centre of a robot's ball, m, while the ball is not turned."""
+        first = self.ball_qpos
+        return self.qpos[robot, first : first + 3] + self.model.geom("ball").pos  # type: ignore[no-any-return]
+
+    def diverged(self) -> NDArray[np.bool_]:
+        """(N,) which robots' states are not finite or beyond reason."""
+        extreme = np.maximum(np.abs(self.qpos).max(axis=1), np.abs(self.qvel).max(axis=1))
+        return ~(extreme < _BLOWN_UP)
+
+    def state(self) -> dict[str, Any]:
+        """Everything needed to continue: the integrator's states and the terrains' seeds."""
+        return {"physics": self._batch.state.copy(), "terrain_seeds": self.terrain_seeds.copy()}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Continue from `state()` of a simulation with the same options, bit for bit."""
+        wanted = state["terrain_seeds"]
+        changed = np.flatnonzero((wanted != self.terrain_seeds) & (wanted >= 0))
+        list(self._pool.map(self._set_terrain, changed, wanted[changed]))
+        self._batch.state[:] = state["physics"]
+
+    def close(self) -> None:
+        """End the threads."""
+        self._pool.shutdown()
+
+    def _set_terrain(self, robot: int, seed: int) -> None:
+        heights = self.terrain.generate(int(seed))
+        self.heights[robot] = heights
+        self._models[robot].hfield_data[:] = heights.ravel()
+        self.terrain_seeds[robot] = seed
+
+    def _ground_below_ball(self, robots: Indices) -> Array:
+        """(K,) m: the highest node within the ball's bounding box, the ball standing at the centre of the map."""
+        middle = self.terrain.nodes // 2
+        reach = int(np.ceil(self._ball_radius / self.terrain.cell))
+        around = slice(max(middle - reach, 0), middle + reach + 1)
+        highest: Array = self.heights[robots, around, around].max(axis=(1, 2)).astype(np.float64)
+        return highest * self.terrain.height
+
+
+def available_cores() -> int:
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
