@@ -1,0 +1,1 @@
+"""The loop around an algorithm: configuration, runner, callbacks, evaluation, checkpoints, logging and video."""
