@@ -1,0 +1,141 @@
+"""A trained encoder on disk: a folder with `encoder.safetensors` (the weights) and `encoder.json` (what they are).
+
+Nothing is unpickled. On loading, names, shapes, finiteness, the file's SHA-256 and the sum of |parameters| are checked;
+the sum with a relative tolerance, because its last digits differ between devices (ERRATA, "Ballbot simulation" 15).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as tensors_from_bytes
+from safetensors.torch import save as tensors_to_bytes
+from torch import Tensor
+
+from poise.errors import InvalidValueError, MissingFileError, PoiseError
+from poise.perception.autoencoder import DepthEncoder, ImageSpec
+from poise.perception.disk import read_bytes, replace_folder, settle_folder
+
+ARCHITECTURE = "tiny_autoencoder"
+WEIGHTS, DESCRIPTION = "encoder.safetensors", "encoder.json"
+SUM_TOLERANCE = 1e-5  # relative
+
+
+def parameter_sum(encoder: DepthEncoder) -> float:
+    """Sum of the absolute values of all parameters: the reference's `p_sum`, a fingerprint of the weights."""
+    return math.fsum(float(parameter.detach().double().abs().sum()) for parameter in encoder.parameters())
+
+
+def save_encoder(folder: Path | str, encoder: DepthEncoder, metadata: Mapping[str, Any] | None = None) -> None:
+    """Write the encoder to `folder`, replacing one that is there; on any failure the old one stays.
+
+    metadata: JSON values worth remembering, such as the validation loss.
+    """
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in encoder.state_dict().items()}
+    content = tensors_to_bytes(weights)
+    description = {
+        "architecture": ARCHITECTURE,
+        **encoder.spec._asdict(),
+        "parameter_sum": parameter_sum(encoder),
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "metadata": dict(metadata or {}),
+    }
+    text = json.dumps(description, indent=1) + "\n"
+    replace_folder(Path(folder), {WEIGHTS: content, DESCRIPTION: text.encode()})
+
+
+def load_encoder(folder: Path | str) -> DepthEncoder:
+    """The encoder saved in `folder` (or in `folder/encoder`, where `pretrain` puts it), in eval mode, on the CPU."""
+    folder = _locate(Path(folder))
+    description = read_description(folder)
+    with torch.device("meta"):  # shapes without memory, until the file is known to be that large
+        expected = DepthEncoder(**_spec(description, folder)._asdict())
+    content = read_bytes(folder / WEIGHTS, "the weights of a depth encoder")
+    try:
+        weights = tensors_from_bytes(content)
+    except SafetensorError as error:
+        raise PoiseError(
+            f"{folder / WEIGHTS} is damaged or no safetensors file ({error}); run `poise pretrain` again "
+            "(pickled models are never opened)"
+        ) from error
+    _check_weights(weights, expected.state_dict(), folder / WEIGHTS)
+    if hashlib.sha256(content).hexdigest() != description.get("sha256"):
+        raise PoiseError(f"{folder / WEIGHTS} is damaged: its content has changed; run `poise pretrain` again")
+    encoder = expected.to_empty(device="cpu")
+    encoder.load_state_dict(weights)
+    _check_sum(parameter_sum(encoder), description, folder)
+    return encoder.eval()
+
+
+def read_description(folder: Path | str) -> dict[str, Any]:
+    """`encoder.json` of a saved encoder, its architecture checked."""
+    path = _locate(Path(folder)) / DESCRIPTION
+    try:
+        description = json.loads(read_bytes(path, "the description of a depth encoder"))
+    except (ValueError, RecursionError) as error:
+        raise PoiseError(f"{path} is damaged ({error}); run `poise pretrain` again") from error
+    if not isinstance(description, dict):
+        raise PoiseError(f"{path} is damaged: expected a mapping, found a {type(description).__name__}")
+    if description.get("architecture") != ARCHITECTURE:
+        raise PoiseError(
+            f"{path} describes an encoder of architecture {description.get('architecture')!r}; "
+            f"expected '{ARCHITECTURE}', as `poise pretrain` writes it"
+        )
+    return description
+
+
+def _locate(folder: Path) -> Path:
+    folder = folder.absolute()
+    if folder.is_file():
+        raise InvalidValueError(
+            f"{folder} is a file; expected a folder with {WEIGHTS} and {DESCRIPTION} (pickled models are never opened)"
+        )
+    inner = folder / "encoder"
+    for place in (folder, inner):
+        settle_folder(place)
+    if not folder.exists():
+        raise MissingFileError(f"there is no encoder {folder}; expected a folder written by `poise pretrain`")
+    return inner if inner.is_dir() and not (folder / DESCRIPTION).exists() else folder
+
+
+def _spec(description: Mapping[str, Any], folder: Path) -> ImageSpec:
+    values = {name: description.get(name) for name in ImageSpec._fields}
+    for name, value in values.items():
+        if not isinstance(value, int) or isinstance(value, bool) or not 0 < value <= 1 << 20:
+            raise PoiseError(
+                f"{folder / DESCRIPTION} is damaged: {name} is {value!r}, expected a positive whole number"
+            )
+    return ImageSpec(**{name: int(value) for name, value in values.items() if value is not None}).checked()
+
+
+def _check_weights(weights: Mapping[str, Tensor], expected: Mapping[str, Tensor], path: Path) -> None:
+    missing, unknown = sorted(expected.keys() - weights.keys()), sorted(weights.keys() - expected.keys())
+    if missing or unknown:
+        raise PoiseError(
+            f"{path} holds the weights of another architecture: missing {missing or 'none'}, "
+            f"unknown {unknown or 'none'}"
+        )
+    for name, tensor in weights.items():
+        if tensor.shape != expected[name].shape or tensor.dtype != expected[name].dtype:
+            raise PoiseError(
+                f"{path} does not fit {DESCRIPTION}: {name} is {tuple(tensor.shape)} {tensor.dtype}, "
+                f"expected {tuple(expected[name].shape)} {expected[name].dtype}"
+            )
+        if not tensor.isfinite().all():
+            raise PoiseError(f"{path} is damaged: {name} holds numbers that are not finite")
+
+
+def _check_sum(found: float, description: Mapping[str, Any], folder: Path) -> None:
+    saved = description.get("parameter_sum")
+    if not isinstance(saved, float) or not math.isclose(found, saved, rel_tol=SUM_TOLERANCE):
+        raise PoiseError(
+            f"the encoder {folder} is damaged: its parameters sum to {found:.6g}, {DESCRIPTION} says {saved}; "
+            "run `poise pretrain` again"
+        )
