@@ -1,0 +1,107 @@
+"""Features of each camera frame, computed once.
+
+A camera takes a frame every sixth step or so, but every observation carries an image. The encoder is frozen, so an
+image that was seen before has features that are known (ERRATA, "Ballbot simulation" 15 and 16).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from poise.errors import InvalidValueError
+from poise.perception.frozen import FrozenDepthEncoder
+
+AGE = "relative_image_timestamp"
+_TOLERANCE = 1e-4  # s; far above float32's rounding of an age, far below a simulation step
+
+Observation = Mapping[str, Any]
+
+
+class EncodedCameras:
+    """The camera features of `num_envs` robots, encoding only frames that are new.
+
+    While a robot's image stays the same its age grows by exactly `step_seconds` from one observation to the next; a
+    smaller age means a new frame. An age of 0 is always one, and so is the first image after a reset.
+
+    Args:
+        encoder: for all cameras.
+        cameras: names of the images in the observations.
+        num_envs: robots.
+        step_seconds: time between two observations: the simulation's step times the control decimation, s.
+    """
+
+    def __init__(self, encoder: FrozenDepthEncoder, cameras: Sequence[str], num_envs: int, step_seconds: float) -> None:
+        if not cameras or num_envs < 1 or not step_seconds > 0:
+            raise InvalidValueError(
+                "encoded cameras need a camera, a robot and a positive time between observations, "
+                f"got {list(cameras)}, {num_envs} and {step_seconds}"
+            )
+        self.encoder = encoder
+        self.cameras = tuple(cameras)
+        self.step_seconds = step_seconds
+        self._features = torch.zeros(len(self.cameras), num_envs, encoder.spec.latent)
+        # An infinite age is older than any: everything is new at first.
+        self._ages = torch.full((num_envs,), torch.inf)
+
+    def __call__(self, observation: Observation) -> dict[str, Tensor]:
+        """Features {camera: (N, latent)} of the next observation of all robots; the tensors are the caller's.
+
+        observation: images (N, channels, height, width) float32 for each camera, and `relative_image_timestamp`
+        (N, 1) s. Call it once for every observation, in their order.
+        """
+        ages = self._read_ages(observation, len(self._ages))
+        fresh = self._is_fresh(ages, self._ages)
+        self._features[:, fresh] = self._encode(observation, fresh)
+        self._ages = ages
+        return {camera: features.clone() for camera, features in zip(self.cameras, self._features, strict=True)}
+
+    def peek(self, observation: Observation, robots: Sequence[int] | np.ndarray | Tensor) -> dict[str, Tensor]:
+        """Features {camera: (n, latent)} of the next observation of some robots, leaving the stored ones as they are.
+
+        For the *final* observations of episodes that end at this step: their images belong to the old episode, so ask
+        before the observation that follows the reset goes through `__call__`.
+
+        observation: the final observations of those n robots, stacked.
+        """
+        rows = torch.as_tensor(np.asarray(robots), dtype=torch.int64)
+        ages = self._read_ages(observation, len(rows))
+        fresh = self._is_fresh(ages, self._ages[rows])
+        features = self._features[:, rows]
+        features[:, fresh] = self._encode(observation, fresh)
+        return dict(zip(self.cameras, features, strict=True))
+
+    def state(self) -> dict[str, Tensor]:
+        """What a resumed run needs to continue bit for bit."""
+        return {"features": self._features.clone(), "ages": self._ages.clone()}
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Continue from what `state` returned."""
+        for name, own in self.state().items():
+            if name not in state or state[name].shape != own.shape:
+                found = tuple(state[name].shape) if name in state else "nothing"
+                raise InvalidValueError(
+                    f"the saved camera features do not fit: {name} is {found}, expected {tuple(own.shape)} "
+                    "(cameras, robots, features per image)"
+                )
+        self._features = state["features"].clone()
+        self._ages = state["ages"].clone()
+
+    def _is_fresh(self, ages: Tensor, previous: Tensor) -> Tensor:
+        return ages < previous + self.step_seconds - _TOLERANCE
+
+    def _read_ages(self, observation: Observation, count: int) -> Tensor:
+        ages = torch.as_tensor(observation[AGE]).reshape(-1).to("cpu", torch.float32, copy=True)
+        if len(ages) != count:
+            raise InvalidValueError(f"expected the image ages of {count} robots, got {len(ages)}")
+        return ages
+
+    def _encode(self, observation: Observation, fresh: Tensor) -> Tensor:
+        """Features (cameras, fresh robots, latent): one call for all cameras, because the encoder works in blocks."""
+        images = torch.cat([torch.as_tensor(observation[camera])[fresh] for camera in self.cameras])
+        features: Tensor = self.encoder(images.to(self.encoder.encoder.project.weight.device))
+        return features.to(self._features.device).view(len(self.cameras), -1, self._features.shape[-1])
