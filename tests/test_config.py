@@ -76,7 +76,7 @@ def test_good_mapping_is_parsed_and_immutable() -> None:
     assert run.algorithm.schedule == Linear(end=0.5)
     assert run.env.num_envs == 8
     with pytest.raises(pydantic.ValidationError):
-        run.seed = 3  # type: ignore[misc]
+        run.seed = 3
 
 
 def test_whole_numbers_may_be_written_with_an_exponent() -> None:
