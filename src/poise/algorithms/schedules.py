@@ -1,0 +1,43 @@
+"""Quantities that change as training goes on."""
+
+from typing import Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from poise.config import Config
+
+
+class Schedule(Config):
+    """A quantity over the course of training: steps at given fractions, or a straight line between them."""
+
+    kind: Literal["linear", "piecewise"] = "linear"
+    values: tuple[float, ...] = Field(description="at each of the fractions")
+    fractions: tuple[float, ...] = Field((0.0, 1.0), description="of the training's steps, from 0, increasing")
+
+    @field_validator("fractions")
+    @classmethod
+    def _increasing(cls, fractions: tuple[float, ...]) -> tuple[float, ...]:
+        if not fractions or fractions[0] != 0.0 or any(a >= b for a, b in zip(fractions, fractions[1:], strict=False)):
+            raise ValueError(f"must start at 0 and increase, got {list(fractions)}")
+        return fractions
+
+    @model_validator(mode="after")
+    def _paired(self) -> Self:
+        if len(self.values) != len(self.fractions):
+            raise ValueError(f"values and fractions go in pairs, got {len(self.values)} and {len(self.fractions)}")
+        return self
+
+    def at(self, fraction: float) -> float:
+        """The value after `fraction` of the training."""
+        points = list(zip(self.fractions, self.values, strict=True))
+        later = [i for i, (start, _) in enumerate(points) if start > fraction]
+        last = (later[0] if later else len(points)) - 1
+        if self.kind == "piecewise" or not later:
+            return points[last][1]
+        (x0, y0), (x1, y1) = points[last], points[last + 1]
+        return y0 + (y1 - y0) * (fraction - x0) / (x1 - x0)
+
+
+def value_at(quantity: "float | Schedule", fraction: float) -> float:
+    """A constant, or a schedule's value after `fraction` of the training."""
+    return quantity.at(fraction) if isinstance(quantity, Schedule) else quantity

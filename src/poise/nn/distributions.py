@@ -1,0 +1,137 @@
+"""Distributions of actions: the head of an actor, with what the losses need."""
+
+import math
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+_LOG_TWO_PI = math.log(2.0 * math.pi)
+
+
+class ActionDistribution(Protocol):
+    """A batch of distributions; `log_prob` and `entropy` are summed over the components of an action."""
+
+    @property
+    def mode(self) -> Tensor: ...
+    def sample(self) -> Tensor: ...
+    def log_prob(self, actions: Tensor) -> Tensor: ...
+    def entropy(self) -> Tensor: ...
+    def kl_from(self, other: Tensor) -> Tensor: ...
+    @property
+    def parameters(self) -> Tensor: ...
+
+
+class DiagonalGaussian:
+    """Independent normal distributions.
+
+    Args:
+        mean: (..., A).
+        log_std: (A,) or (..., A).
+    """
+
+    def __init__(self, mean: Tensor, log_std: Tensor) -> None:
+        self.mean = mean
+        self.log_std = log_std.expand_as(mean)
+
+    @property
+    def mode(self) -> Tensor:
+        """(..., A) the most likely actions."""
+        return self.mean
+
+    @property
+    def std(self) -> Tensor:
+        """(..., A)."""
+        return self.log_std.exp()
+
+    @property
+    def parameters(self) -> Tensor:
+        """(..., 2 A) mean and log-std, as `kl_from` takes them."""
+        return torch.cat([self.mean, self.log_std], dim=-1)
+
+    def sample(self) -> Tensor:
+        """(..., A), without gradient."""
+        with torch.no_grad():
+            return self.mean + self.std * torch.randn_like(self.mean)
+
+    def log_prob(self, actions: Tensor) -> Tensor:
+        """(...) log density of actions (..., A): -(z² + log 2 pi)/2 - log sigma, summed over components."""
+        z = (actions - self.mean) * torch.exp(-self.log_std)
+        return (-0.5 * (z * z + _LOG_TWO_PI) - self.log_std).sum(-1)
+
+    def entropy(self) -> Tensor:
+        """(...) sum over components of (1 + log 2 pi)/2 + log sigma."""
+        return (0.5 * (1.0 + _LOG_TWO_PI) + self.log_std).sum(-1)
+
+    def kl_from(self, other: Tensor) -> Tensor:
+        """(...) KL(other || self) in closed form, `other` being the `parameters` of another such distribution."""
+        mean, log_std = other.chunk(2, dim=-1)
+        variance_ratio = torch.exp(2.0 * (log_std - self.log_std))
+        shift = (self.mean - mean) * torch.exp(-self.log_std)
+        return (self.log_std - log_std + 0.5 * (variance_ratio + shift * shift - 1.0)).sum(-1)
+
+
+class Categorical:
+    """A choice among n actions.
+
+    Args:
+        logits: (..., n), of any scale.
+    """
+
+    def __init__(self, logits: Tensor) -> None:
+        self.log_probs = F.log_softmax(logits, dim=-1)
+
+    @property
+    def mode(self) -> Tensor:
+        """(...) int64, the most likely action."""
+        return self.log_probs.argmax(dim=-1)
+
+    @property
+    def parameters(self) -> Tensor:
+        """(..., n) log probabilities, as `kl_from` takes them."""
+        return self.log_probs
+
+    def sample(self) -> Tensor:
+        """(...) int64."""
+        flat = self.log_probs.detach().exp().reshape(-1, self.log_probs.shape[-1])
+        return torch.multinomial(flat, 1).reshape(self.log_probs.shape[:-1])
+
+    def log_prob(self, actions: Tensor) -> Tensor:
+        """(...) log probability of actions (...)."""
+        return self.log_probs.gather(-1, actions.long().unsqueeze(-1)).squeeze(-1)
+
+    def entropy(self) -> Tensor:
+        """(...) -sum p log p."""
+        return -(self.log_probs.exp() * self.log_probs).sum(-1)
+
+    def kl_from(self, other: Tensor) -> Tensor:
+        """(...) KL(other || self)."""
+        return (other.exp() * (other - self.log_probs)).sum(-1)
+
+
+class GaussianHead(nn.Module):
+    """Means from the network, one learned log-std for each component of the action.
+
+    Args:
+        num_actions: components of an action.
+        init_std: initial standard deviation.
+        min_std, max_std: bounds, applied at every use.
+    """
+
+    def __init__(self, num_actions: int, init_std: float = 1.0, min_std: float = 1e-3, max_std: float = 10.0) -> None:
+        super().__init__()
+        self.log_std = nn.Parameter(torch.full((num_actions,), math.log(init_std)))
+        self._bounds = math.log(min_std), math.log(max_std)
+
+    def forward(self, output: Tensor) -> DiagonalGaussian:
+        """(..., A) means to distributions."""
+        return DiagonalGaussian(output, self.log_std.clamp(*self._bounds))
+
+
+class CategoricalHead(nn.Module):
+    """Logits from the network."""
+
+    def forward(self, output: Tensor) -> Categorical:
+        """(..., n) logits to distributions."""
+        return Categorical(output)

@@ -1,0 +1,39 @@
+"""What a policy is made of."""
+
+from pydantic import Field, field_validator
+
+from poise.config import Config
+from poise.nn import get_activation_Cls
+
+
+class NetworkConfig(Config):
+    """A multilayer perceptron."""
+
+    hidden_sizes: tuple[int, ...] = Field((128, 128, 128, 128), description="widths of the hidden layers")
+    activation: str = Field("leaky_relu", description="nonlinearity between them")
+
+    @field_validator("hidden_sizes")
+    @classmethod
+    def _positive(cls, sizes: tuple[int, ...]) -> tuple[int, ...]:
+        if any(size < 1 for size in sizes):
+            raise ValueError(f"must be positive widths, got {list(sizes)}")
+        return sizes
+
+    @field_validator("activation")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        get_activation_Cls(name)
+        return name
+
+
+class PolicyConfig(Config):
+    """An actor and a critic over shared features."""
+
+    actor: NetworkConfig = NetworkConfig()
+    critic: NetworkConfig = NetworkConfig()
+    init_std: float = Field(1.0, gt=0, description="initial standard deviation of the actions")
+    min_std: float = Field(1e-3, gt=0, description="smallest standard deviation of the actions")
+    normalize_observations: bool = Field(True, description="by running mean and standard deviation")
+    observations: tuple[str, ...] | None = Field(None, description="components the policy sees; all by default")
+    encoder: str | None = Field(None, description="folder of the frozen depth encoder that turns images into features")
+    encoder_precision: str = Field("float32", pattern="^(float32|bfloat16)$", description="of the frozen encoder")
