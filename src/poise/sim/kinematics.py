@@ -1,6 +1,6 @@
 """Where the robot's moving parts are, from `qpos` alone.
 
-MuJoCo's derived fields lag one substep behind the state, so the cameras and the observations compute what they need from `qpos`:
+MuJoCo's derived fields lag one substep behind the state, so cameras and observations take what they need from `qpos`:
 two free bodies (base and ball) and three hinges that turn the wheels.
 """
 
@@ -92,3 +92,55 @@ def rotate_about(axis: Array, angle: float, vector: Array, out: Array) -> None:
     out[0] = c * vector[0] + s * (axis[1] * vector[2] - axis[2] * vector[1]) + along * axis[0]
     out[1] = c * vector[1] + s * (axis[2] * vector[0] - axis[0] * vector[2]) + along * axis[1]
     out[2] = c * vector[2] + s * (axis[0] * vector[1] - axis[1] * vector[0]) + along * axis[2]
+
+
+@njit(cache=True, error_model="numpy", nogil=True)
+def camera_views(qpos: Array, robots: NDArray[np.int64], geometry: RobotGeometry, out: Array) -> None:
+    """Where the cameras of some robots are, and what moves before them.
+
+    Args:
+        qpos: (N, nq) configurations of all robots.
+        robots: (K,) of which.
+        geometry: of the robot.
+        out: (K, C, 11, 3) m: the camera's position and its axes to the right, up and ahead, in the world frame; then,
+            in the frame of these axes, the centres of the ball and of the end caps of wheel 0, 1 and 2.
+    """
+    base = np.empty((3, 3))
+    ball_rotation = np.empty((3, 3))
+    points = np.empty((7, 3))
+    turned = np.empty(3)
+    arm = np.empty(3)
+    for k in range(len(robots)):
+        q = qpos[robots[k]]
+        rotation_matrix(q[geometry.base_qpos + 3 : geometry.base_qpos + 7], base)
+        rotation_matrix(q[geometry.ball_qpos + 3 : geometry.ball_qpos + 7], ball_rotation)
+        for i in range(3):
+            points[0, i] = q[geometry.ball_qpos + i]
+            for j in range(3):
+                points[0, i] += ball_rotation[i, j] * geometry.ball_centre[j]
+        for end in range(6):
+            wheel = end // 2
+            for i in range(3):
+                arm[i] = geometry.wheel_ends[wheel, end % 2, i] - geometry.wheel_anchor[wheel, i]
+            rotate_about(geometry.wheel_axis[wheel], q[geometry.wheel_qpos[wheel]], arm, turned)
+            for i in range(3):
+                points[1 + end, i] = q[geometry.base_qpos + i]
+                for j in range(3):
+                    points[1 + end, i] += base[i, j] * (geometry.wheel_anchor[wheel, j] + turned[j])
+        for camera in range(out.shape[1]):
+            view = out[k, camera]
+            for i in range(3):
+                view[0, i] = q[geometry.base_qpos + i]
+                for j in range(3):
+                    view[0, i] += base[i, j] * geometry.camera_position[camera, j]
+            for axis in range(3):
+                for i in range(3):
+                    component = 0.0
+                    for j in range(3):
+                        component += base[i, j] * geometry.camera_rotation[camera, j, axis]
+                    view[1 + axis, i] = component if axis < 2 else -component
+            for point in range(7):
+                for axis in range(3):
+                    view[4 + point, axis] = 0.0
+                    for i in range(3):
+                        view[4 + point, axis] += view[1 + axis, i] * (points[point, i] - view[0, i])
