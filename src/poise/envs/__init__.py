@@ -1,4 +1,4 @@
-"""Gymnasium environments: numpy in, numpy out. Importing this registers `poise/Ballbot-v0` and its alias `ballbot-v0.1`."""
+"""Gymnasium environments: numpy in, numpy out. Importing this registers `poise/Ballbot-v0`, alias `ballbot-v0.1`."""
 
 from gymnasium.envs.registration import register, registry
 
@@ -7,16 +7,10 @@ from poise.envs.options import BallbotOptions
 
 __all__ = ["BallbotEnv", "BallbotOptions", "BallbotVectorEnv"]
 
-
-def _register() -> None:
-    """`ballbot-v0.1` is no id that `register` accepts (versions are whole numbers there), so the registry gets it as it stands."""
-    if "poise/Ballbot-v0" in registry:
-        return
-    register(
-        "poise/Ballbot-v0",
-        entry_point="poise.envs.ballbot:BallbotEnv",
-        vector_entry_point="poise.envs.ballbot:BallbotVectorEnv",
-    )
-
-
-_register()
+for _id in ("poise/Ballbot-v0", "ballbot-v0.1"):
+    if _id not in registry:
+        register(
+            _id,
+            entry_point="poise.envs.ballbot:BallbotEnv",
+            vector_entry_point="poise.envs.ballbot:BallbotVectorEnv",
+        )

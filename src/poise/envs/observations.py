@@ -1,4 +1,7 @@
-"""What a ballbot feels, one small function per component; positions in m, world frame, quaternions world from base."""
+"""What a ballbot feels, one small function per component; positions in m, world frame, quaternions world from base.
+
+`frame` (N, 4) are the axes a component is given in, seen from the world; None for the world's own.
+"""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +17,9 @@ MOTOR_SCALE = 10.0
 """rad/s of a wheel per unit of `motor_state`."""
 
 
-def orientation(quaternion: Array, frame: Array, kind: str) -> Array:
-    """(N, 3) orientation of the base relative to `frame` (N, 4), as a rotation vector or Euler angles, rad."""
-    seen = rotations.relative(frame, quaternion)
+def orientation(quaternion: Array, frame: Array | None, kind: str) -> Array:
+    """(N, 3) orientation of the base relative to `frame`, as a rotation vector or Euler angles, rad."""
+    seen = quaternion if frame is None else rotations.relative(frame, quaternion)
     return rotations.rotation_vector(seen) if kind == "rotation_vector" else rotations.euler_angles(seen)
 
 
@@ -26,9 +29,16 @@ def angular_velocity(before: Array, now: Array, interval: float) -> Array:
     return np.clip(turned / interval, -VELOCITY_LIMIT, VELOCITY_LIMIT)
 
 
-def velocity(displacement_rate: Array, frame: Array) -> Array:
-    """(N, 3) m/s, clipped: the base's change of position over the step's duration, in the axes of `frame` (N, 4)."""
-    in_frame = rotations.rotate(frame * np.array([1.0, -1.0, -1.0, -1.0]), displacement_rate)
+def base_velocity(before: Array, now: Array, interval: float) -> Array:
+    """(N, 3) m/s, world frame: the base's change of position since the last step over its duration, clipped."""
+    return np.clip((now - before) / interval, -VELOCITY_LIMIT, VELOCITY_LIMIT)
+
+
+def velocity(world_velocity: Array, frame: Array | None) -> Array:
+    """(N, 3) m/s: the velocity of the base in the axes of `frame`, clipped."""
+    if frame is None:
+        return world_velocity
+    in_frame = rotations.rotate(rotations.inverse(frame), world_velocity)
     return np.clip(in_frame, -VELOCITY_LIMIT, VELOCITY_LIMIT)
 
 
@@ -37,7 +47,9 @@ def motor_state(wheel_velocity: Array) -> Array:
     return np.clip(wheel_velocity / MOTOR_SCALE, -VELOCITY_LIMIT, VELOCITY_LIMIT)
 
 
-def goal(direction: Array, frame: Array) -> Array:
-    """(N, 2) unit vectors of the goal, in the axes of `frame` (N, 4)."""
-    upright = np.concatenate([direction, np.zeros((len(direction), 1))], axis=1)
-    return rotations.rotate(frame * np.array([1.0, -1.0, -1.0, -1.0]), upright)[:, :2]
+def goal(direction: Array, frame: Array | None) -> Array:
+    """(N, 2) unit vectors of the goal, in the axes of `frame`, which is upright."""
+    if frame is None:
+        return direction
+    level = np.concatenate([direction, np.zeros((len(direction), 1))], axis=1)
+    return rotations.rotate(rotations.inverse(frame), level)[:, :2]

@@ -14,15 +14,21 @@ class RewardOptions(Config):
     directional: float = Field(0.01, description="per m/s of the base along the goal")
     effort: float = Field(0.0001, ge=0, description="cost per squared norm of the action")
     survival: float = Field(0.02, ge=0, description="for each step within the tilt limit")
-    top_speed: float | None = Field(None, gt=0, description="speed along the goal beyond which nothing more is paid, m/s")
+    top_speed: float | None = Field(
+        None, gt=0, description="speed along the goal beyond which nothing more is paid, m/s"
+    )
 
 
 class GoalOptions(Config):
     """Where to go: one direction, a new one every episode, or one commanded from outside through `set_goal`."""
 
     kind: Literal["fixed", "sampled", "commanded"] = "fixed"
-    direction: tuple[float, float] = Field((0.0, 1.0), description="of a fixed goal, and a commanded one's first; x and y, world frame")
-    observed: bool | None = Field(None, description="add it to the observation as 'goal'; by default unless it is fixed")
+    direction: tuple[float, float] = Field(
+        (0.0, 1.0), description="of a fixed goal, and a commanded one's first; x and y, world frame"
+    )
+    observed: bool | None = Field(
+        None, description="add it to the observation as 'goal'; by default unless it is fixed"
+    )
 
     @field_validator("direction")
     @classmethod
@@ -40,7 +46,9 @@ class GoalOptions(Config):
 class StartOptions(Config):
     """How an episode starts: upright, at rest and facing along x, or spread about that."""
 
-    tilt: float = Field(0.0, ge=0, lt=90, description="largest initial tilt, degrees; direction and size drawn uniformly")
+    tilt: float = Field(
+        0.0, ge=0, lt=90, description="largest initial tilt, degrees; direction and size drawn uniformly"
+    )
     yaw: float = Field(0.0, ge=0, le=180, description="largest initial heading either way, degrees")
     speed: float = Field(0.0, ge=0, description="largest initial horizontal speed of robot and ball, m/s")
 
@@ -51,7 +59,9 @@ class CameraOptions(Config):
     enabled: bool = True
     height: int = Field(64, ge=4, le=1024, description="pixels")
     width: int = Field(64, ge=4, le=1024, description="pixels")
-    rate: float = Field(90.0, gt=0, description="frames a second asked for; a new image comes with the first step that is due")
+    rate: float = Field(
+        90.0, gt=0, description="frames a second asked for; a new image comes with the first step that is due"
+    )
     max_depth: float = Field(1.0, gt=0, description="clip, m")
     rgb: bool = Field(False, description="4 channels (red, green, blue, depth) through MuJoCo's renderer; needs OpenGL")
 
@@ -86,11 +96,15 @@ class BallbotOptions(Config):
     max_steps: int = Field(4000, ge=1, description="time steps of the physics after which an episode is truncated")
     max_tilt: float = Field(20.0, gt=0, le=90, description="tilt beyond which an episode ends, degrees")
     decimation: int = Field(1, ge=1, le=100, description="time steps of the physics for each action")
-    latency: int = Field(0, ge=0, le=100, description="actions that are under way before the motors obey, in steps of the environment")
+    latency: int = Field(
+        0, ge=0, le=100, description="actions that are under way before the motors obey, in steps of the environment"
+    )
     frame: Literal["world", "heading"] = Field(
         "world", description="of orientation, velocity and goal: the world's, or turned with the robot's heading"
     )
-    orientation: Literal["rotation_vector", "euler"] = Field("rotation_vector", description="how orientation is given, rad")
+    orientation: Literal["rotation_vector", "euler"] = Field(
+        "rotation_vector", description="how orientation is given, rad"
+    )
     timestep: float = Field(0.002, gt=0, le=0.01, description="of the physics, s")
     integrator: Literal["implicitfast", "rk4"] = "implicitfast"
 

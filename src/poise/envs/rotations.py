@@ -9,7 +9,7 @@ Array = NDArray[np.float64]
 def rotation_vector(quaternion: Array) -> Array:
     """(N, 4) unit quaternions to (N, 3) rotation vectors of length at most pi."""
     w, axis = quaternion[:, :1], quaternion[:, 1:]
-    sine = np.linalg.norm(axis, axis=1, keepdims=True)
+    sine = np.sqrt(np.einsum("ni,ni->n", axis, axis))[:, None]
     angle = 2.0 * np.arctan2(sine, np.abs(w))
     # angle / sine -> 2 as the angle vanishes; q and -q are the same rotation
     scale = np.where(sine > 1e-12, angle / np.maximum(sine, 1e-12), 2.0)
@@ -31,16 +31,20 @@ def relative(start: Array, end: Array) -> Array:
     )
 
 
+def inverse(quaternion: Array) -> Array:
+    """(N, 4) the turns that undo unit quaternions (N, 4)."""
+    return quaternion * np.array([1.0, -1.0, -1.0, -1.0])
+
+
 def product(first: Array, second: Array) -> Array:
-    """first · second of (N, 4) quaternions."""
-    return relative(first * np.array([1.0, -1.0, -1.0, -1.0]), second)
+    """The turn `second` followed by `first`, of (N, 4) quaternions."""
+    return relative(inverse(first), second)
 
 
 def rotate(quaternion: Array, vector: Array) -> Array:
     """(N, 3) vectors turned by (N, 4) unit quaternions."""
-    axis = quaternion[:, 1:]
-    turned = 2.0 * np.cross(axis, vector)
-    return vector + quaternion[:, :1] * turned + np.cross(axis, turned)
+    pure = np.concatenate([np.zeros((len(vector), 1)), vector], axis=1)
+    return product(product(quaternion, pure), inverse(quaternion))[:, 1:]
 
 
 def euler_angles(quaternion: Array) -> Array:

@@ -1,7 +1,7 @@
-"""The ballbot's task for many robots: reset some, step all. No automatic resets here; the environments add their own."""
+"""The ballbot's task for many robots: reset some, step all. The environments add automatic resets."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from gymnasium import spaces
@@ -11,7 +11,11 @@ from poise.envs import observations, rewards, rotations
 from poise.envs.disturbances import Disturbances
 from poise.envs.options import BallbotOptions
 from poise.envs.vision import Vision
+from poise.errors import InvalidValueError
 from poise.sim.simulation import Indices, Simulation
+
+if TYPE_CHECKING:
+    from poise.sim.renderer import SceneView
 
 Array = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -35,23 +39,25 @@ class BallbotTask:
         num_robots: how many.
         options: of the task.
         threads: for the physics and the cameras; 0 for all cores. Results do not depend on it.
+
+    Robot i's whole life is determined by the seed of its `reset` and its actions, whatever the other robots do.
     """
 
     def __init__(self, num_robots: int, options: BallbotOptions, threads: int = 0) -> None:
         self.num_robots = num_robots
         self.options = options
-        self.simulation = Simulation(
-            num_robots, options.terrain, options.timestep, options.integrator, threads
-        )
+        self.simulation = Simulation(num_robots, options.terrain, options.timestep, options.integrator, threads)
         self.vision = Vision(self.simulation, options) if options.cameras.enabled else None
         self._disturbances = Disturbances(options, num_robots)
-        self._generators = [np.random.default_rng(i) for i in range(num_robots)]
+        self._generators = [np.random.default_rng() for _ in range(num_robots)]
+        self._everyone = np.arange(num_robots)
         self._steps = np.zeros(num_robots, np.int64)
         self._episodes = np.zeros(num_robots, np.int64)
         self._goal = np.tile(_unit(np.array(options.goal.direction)), (num_robots, 1))
         self._actions = np.zeros((num_robots, 3))
         self._turn_rate = np.zeros((num_robots, 3))
         self._velocity = np.zeros((num_robots, 3))
+        self._scene_view: SceneView | None = None
         self.diverged_episodes = 0
         self.observation_space = _observation_space(options)
         self.action_space = spaces.Box(-1.0, 1.0, (3,), np.float32)
@@ -59,9 +65,15 @@ class BallbotTask:
     # --- the life of an episode ---------------------------------------------------------------------------------
 
     def reset(self, robots: Indices, seeds: Sequence[int | None]) -> None:
-        """Start a new episode for some robots; a seed of None goes on with the robot's generator."""
+        """Start a new episode for some robots; a seed of None goes on with the robot's generator.
+
+        Raises:
+            InvalidValueError: a seed is negative.
+        """
         for robot, seed in zip(robots, seeds, strict=True):
             if seed is not None:
+                if seed < 0:
+                    raise InvalidValueError(f"a seed must be a whole number of at least 0, got {seed}")
                 self._generators[robot] = np.random.default_rng(seed)
                 self._episodes[robot] = 0
         self.simulation.reset(robots, [self._terrain_seed(robot) for robot in robots])
@@ -71,14 +83,19 @@ class BallbotTask:
         self._steps[robots] = 0
         for quantity in (self._actions, self._turn_rate, self._velocity):
             quantity[robots] = 0.0
-        self._disturbances.reset(robots)
+        self._disturbances.reset(robots, self._generators)
+        self._disturbances.draw_noise(robots, self._generators)
         if self.vision is not None:
-            self.vision.reset(robots)
+            self.vision.reset(robots, self._generators)
 
     def step(self, actions: NDArray[Any]) -> Outcome:
-        """Advance every robot by one action (N, 3) in [-1, 1]; beyond is clipped, and not a number counts as zero."""
+        """Advance every robot by one action (N, 3) in [-1, 1]; beyond is clipped, and not a number counts as zero.
+
+        Raises:
+            InvalidValueError: the actions have another shape.
+        """
         options, simulation = self.options, self.simulation
-        self._actions = np.clip(np.nan_to_num(np.asarray(actions, np.float64), nan=0.0), -1.0, 1.0)
+        self._actions = self._accepted(actions)
         self._disturbances.push(simulation, self._generators)
         before = self._base_pose()
         simulation.step(self._disturbances.delayed(self._actions), options.decimation)
@@ -87,17 +104,19 @@ class BallbotTask:
         if diverged.any():
             self._hold_diverged(diverged, before)
         position, quaternion = self._base_pose()
-        self._velocity = (position - before[0]) / options.control_step
+        self._velocity = observations.base_velocity(before[0], position, options.control_step)
         self._turn_rate = observations.angular_velocity(before[1], quaternion, options.control_step)
+        self._disturbances.draw_noise(self._everyone, self._generators)
         if self.vision is not None:
-            self.vision.advance()
+            self.vision.advance(self._generators)
         return self._judge(position, quaternion, diverged)
 
     def observe(self) -> Observation:
-        """What the robots sense now; arrays the caller may keep."""
+        """What the robots sense now; the same however often it is asked."""
         options = self.options
         _, quaternion = self._base_pose()
-        frame = rotations.heading(quaternion) if options.frame == "heading" else _upright(self.num_robots)
+        in_world = options.frame == "world"
+        frame = None if in_world else rotations.heading(quaternion)
         sensed: dict[str, NDArray[Any]] = {
             "orientation": observations.orientation(quaternion, frame, options.orientation),
             "angular_vel": self._turn_rate,
@@ -107,20 +126,44 @@ class BallbotTask:
         }
         if options.goal.is_observed:
             sensed["goal"] = observations.goal(self._goal, frame)
-        self._disturbances.blur(sensed, self._generators)
-        result = {name: value.astype(np.float32) for name, value in sensed.items()}
+        self._disturbances.blur(sensed)
+        result: Observation = {name: value.astype(np.float32) for name, value in sensed.items()}
         if self.vision is not None:
-            result.update(self.vision.observe(self._generators))
+            result.update(self.vision.observe())
         return result
 
+    def picture(self, robot: int) -> NDArray[np.uint8]:
+        """(480, 640, 3) a robot seen from outside, its goal drawn on the ground and its depth images in a corner."""
+        if self._scene_view is None:
+            from poise.sim.renderer import SceneView  # brings OpenGL with it, which few processes need
+
+            self._scene_view = SceneView(self.simulation.model)
+        goal = (float(self._goal[robot, 0]), float(self._goal[robot, 1]))
+        depth = None if self.vision is None else self.vision.depth(robot)
+        return self._scene_view.render(self.simulation.qpos[robot], self.simulation.heights[robot], goal, depth)
+
     def set_goal(self, directions: NDArray[Any]) -> None:
-        """Command every robot's goal: (2,) or (N, 2), any length but zero; x and y, world frame."""
-        self._goal[:] = _unit(np.broadcast_to(np.asarray(directions, np.float64), (self.num_robots, 2)))
+        """Command every robot's goal: (2,) or (N, 2), any length but zero; x and y, world frame.
+
+        Raises:
+            InvalidValueError: the shape is another, or a direction has no length.
+        """
+        wanted = np.asarray(directions, np.float64)
+        if wanted.shape not in ((2,), (self.num_robots, 2)):
+            raise InvalidValueError(
+                f"goal directions must have shape (2,) or ({self.num_robots}, 2), got {wanted.shape}"
+            )
+        if not (np.isfinite(wanted).all() and wanted.any(axis=-1).all()):
+            raise InvalidValueError("goal directions must be finite and have a length; (0, 0) points nowhere")
+        self._goal[:] = _unit(wanted)
 
     def close(self) -> None:
         """End the simulation's threads and release the renderer."""
         if self.vision is not None:
             self.vision.close()
+        if self._scene_view is not None:
+            self._scene_view.close()
+            self._scene_view = None
         self.simulation.close()
 
     # --- state, to stop and go on -------------------------------------------------------------------------------
@@ -150,24 +193,33 @@ class BallbotTask:
 
     # --- parts --------------------------------------------------------------------------------------------------
 
+    def _accepted(self, actions: NDArray[Any]) -> Array:
+        """(N, 3) what of the caller's actions the motors can follow."""
+        given = np.asarray(actions, np.float64)
+        if given.shape != (self.num_robots, 3):
+            raise InvalidValueError(f"actions must have shape ({self.num_robots}, 3), got {given.shape}")
+        return np.clip(np.nan_to_num(given, nan=0.0), -1.0, 1.0)
+
     def _judge(self, position: Array, quaternion: Array, diverged: Bools) -> Outcome:
         """Reward the step and find out whose episode is over."""
         options = self.options
         tilt = np.degrees(rotations.tilt_angle(quaternion))
         count, weights = options.decimation, options.rewards
+        speed = rewards.directional(self._velocity, self._goal)
+        paid_speed = rewards.directional(self._velocity, self._goal, weights.top_speed)
         terms = {
-            "directional": count * weights.directional * rewards.directional(self._velocity, self._goal, weights.top_speed),
+            "directional": count * weights.directional * paid_speed,
             "effort": -count * weights.effort * rewards.effort(self._actions),
             "survival": count * weights.survival * rewards.survival(tilt, options.max_tilt),
         }
         off_map = np.abs(position[:, :2]).max(axis=1) > options.terrain.half_size
         terminated = (tilt > options.max_tilt) | off_map | diverged
         truncated = ~terminated & (self._steps >= options.max_steps)
-        info = {f"reward_{name}": value for name, value in terms.items()}
+        info: dict[str, NDArray[Any]] = {f"reward_{name}": value for name, value in terms.items()}
         info |= {
             "tilt": tilt,
             "position": position,
-            "speed": rewards.directional(self._velocity, self._goal),
+            "speed": speed,
             "steps": self._steps.copy(),
             "success": truncated,
             "failure": terminated,
@@ -220,9 +272,13 @@ class BallbotTask:
     def _hold_diverged(self, diverged: Bools, before: tuple[Array, Array]) -> None:
         """Put robots whose state is not finite back where they were, so that nothing but numbers leaves the task."""
         self.diverged_episodes += int(diverged.sum())
-        self.simulation.reset(np.flatnonzero(diverged), self.simulation.terrain_seeds[diverged])
-        first = self.simulation.base_qpos
-        self.simulation.qpos[diverged, first : first + 7] = np.concatenate(before, axis=1)[diverged]
+        simulation = self.simulation
+        simulation.reset(np.flatnonzero(diverged), simulation.terrain_seeds[diverged])
+        pose = np.concatenate(before, axis=1)
+        known = diverged & np.isfinite(pose).all(axis=1)
+        simulation.qpos[known, simulation.base_qpos : simulation.base_qpos + 7] = pose[known]
+        for pose_before, pose_now in zip(before, self._base_pose(), strict=True):
+            pose_before[diverged] = pose_now[diverged]  # who was held has not moved
 
 
 _STATE = ("steps", "episodes", "goal", "actions", "turn_rate", "velocity")
@@ -231,10 +287,6 @@ _STATE = ("steps", "episodes", "goal", "actions", "turn_rate", "velocity")
 def _unit(directions: Array) -> Array:
     """Directions (..., 2) scaled to length one."""
     return directions / np.linalg.norm(directions, axis=-1, keepdims=True)
-
-
-def _upright(count: int) -> Array:
-    return np.tile([1.0, 0.0, 0.0, 0.0], (count, 1))
 
 
 def _observation_space(options: BallbotOptions) -> spaces.Dict:

@@ -1,6 +1,6 @@
 """What a ballbot sees: images that are taken at the cameras' own rate and stay until the next ones."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,8 @@ from poise.envs.options import BallbotOptions
 from poise.sim.simulation import Indices, Simulation
 
 CAMERAS = ("rgbd_0", "rgbd_1")
+
+Generators = list[np.random.Generator]
 
 
 class Vision:
@@ -32,7 +34,6 @@ class Vision:
         count = simulation.num_robots
         self._images = np.zeros((count, len(CAMERAS), channels, cameras.height, cameras.width), np.float32)
         self._age = np.zeros(count)
-        self._due = np.ones(count, np.bool_)
 
     @staticmethod
     def spaces(options: BallbotOptions) -> dict[str, spaces.Space[Any]]:
@@ -41,46 +42,45 @@ class Vision:
         shape = (4 if cameras.rgb else 1, cameras.height, cameras.width)
         highest = max(cameras.max_depth, 1.0) if cameras.rgb else cameras.max_depth
         images: dict[str, spaces.Space[Any]] = {name: spaces.Box(0.0, highest, shape, np.float32) for name in CAMERAS}
-        return images | {"relative_image_timestamp": spaces.Box(0.0, np.inf, (1,), np.float32)}
+        return images | {"relative_image_timestamp": spaces.Box(0.0, 1.0 / cameras.rate, (1,), np.float32)}
 
-    def reset(self, robots: Indices) -> None:
-        """New images are due for some robots."""
-        self._age[robots] = 0.0
-        self._due[robots] = True
+    def reset(self, robots: Indices, generators: Generators) -> None:
+        """New episodes have begun: some robots take new images."""
+        self._take(robots, generators)
 
-    def advance(self) -> None:
-        """One step of the environment has passed."""
+    def advance(self, generators: Generators) -> None:
+        """One step of the environment has passed: robots whose images are due take new ones."""
         self._age += self._control_step
-        late = self._age >= self._period - 1e-9
-        self._age[late] = 0.0
-        self._due |= late
+        due = np.flatnonzero(self._age >= self._period - 1e-9)
+        if len(due):
+            self._take(due, generators)
 
-    def observe(self, generators: Sequence[np.random.Generator]) -> dict[str, NDArray[np.float32]]:
-        """The latest images, taken now where they are due, and their age, s."""
-        robots = np.flatnonzero(self._due)
-        if len(robots):
-            self._images = self._images.copy()
-            self._take(robots, generators)
-            self._due[:] = False
+    def observe(self) -> dict[str, NDArray[np.float32]]:
+        """The latest images and their age, s."""
         images = {name: self._images[:, i] for i, name in enumerate(CAMERAS)}
         return images | {"relative_image_timestamp": self._age[:, None].astype(np.float32)}
 
+    def depth(self, robot: int) -> NDArray[np.float32]:
+        """(2, H, W) the latest depth images of one robot, m."""
+        return self._images[robot, :, -1]
+
     def state(self) -> dict[str, Any]:
         """The images and their ages."""
-        return {"images": self._images, "age": self._age.copy(), "due": self._due.copy()}
+        return {"images": self._images, "age": self._age.copy()}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Continue from `state()`."""
         self._images = np.array(state["images"])
         self._age[...] = state["age"]
-        self._due[...] = state["due"]
 
     def close(self) -> None:
         """Release the renderer."""
         if self._color is not None:
             self._color.close()
 
-    def _take(self, robots: Indices, generators: Sequence[np.random.Generator]) -> None:
+    def _take(self, robots: Indices, generators: Generators) -> None:
+        self._age[robots] = 0.0
+        self._images = self._images.copy()
         depth = self._images[:, :, -1]
         self._depth.render(self._simulation.qpos, self._simulation.heights, robots, depth)
         if self._color is not None:

@@ -1,5 +1,7 @@
 """What a policy is made of."""
 
+from typing import Literal
+
 from pydantic import Field, field_validator
 
 from poise.config import Config
@@ -36,4 +38,4 @@ class PolicyConfig(Config):
     normalize_observations: bool = Field(True, description="by running mean and standard deviation")
     observations: tuple[str, ...] | None = Field(None, description="components the policy sees; all by default")
     encoder: str | None = Field(None, description="folder of the frozen depth encoder that turns images into features")
-    encoder_precision: str = Field("float32", pattern="^(float32|bfloat16)$", description="of the frozen encoder")
+    encoder_precision: Literal["float32", "bfloat16"] = Field("float32", description="of the frozen encoder")

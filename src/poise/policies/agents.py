@@ -1,0 +1,46 @@
+"""What can be put in charge of robots: anything that acts on observations and forgets finished episodes."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from poise.policies.actor_critic import ActorCritic
+from poise.policies.sensing import Sensing
+
+
+class Agent(Protocol):
+    """In charge of N robots."""
+
+    def act(self, observation: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+        """Actions (N, A) for observations {name: (N, ...)}."""
+        ...
+
+    def reset(self, dones: NDArray[np.bool_]) -> None:
+        """Forget the robots (N,) whose episode is over."""
+        ...
+
+
+class PolicyAgent:
+    """A trained policy, acting without exploration.
+
+    Args:
+        policy: in charge.
+        sensing: prepares the observations of the robots.
+    """
+
+    def __init__(self, policy: ActorCritic, sensing: Sensing) -> None:
+        self._policy = policy
+        self._sensing = sensing
+
+    @torch.no_grad()
+    def act(self, observation: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+        """The most likely actions (N, A)."""
+        actions: NDArray[Any] = self._policy.act_inference(self._sensing(observation)).numpy()
+        return actions
+
+    def reset(self, dones: NDArray[np.bool_]) -> None:
+        """Forget the robots whose episode is over."""
+        self._policy.reset(torch.from_numpy(dones))

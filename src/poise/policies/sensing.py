@@ -1,0 +1,112 @@
+"""From an environment's observation to what a policy takes: tensors, with camera frames encoded once each."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from torch import Tensor
+
+from poise.errors import InvalidValueError
+from poise.perception import EncodedCameras, FrozenDepthEncoder
+
+ARRAY = "observation"
+"""Name of the one component of an observation that is an array and not a mapping."""
+
+
+class Sensing:
+    """Prepares the observations of `num_envs` environments for a policy.
+
+    Args:
+        space: of one environment's observation, a Dict or a Box.
+        encoder: turns images into features; None where there are no images.
+        num_envs: environments.
+        control_step: time between two observations, s; read only where there are images.
+        names: components to keep; all by default.
+    """
+
+    def __init__(
+        self,
+        space: spaces.Space[Any],
+        encoder: FrozenDepthEncoder | None,
+        num_envs: int,
+        control_step: float,
+        names: tuple[str, ...] | None = None,
+    ) -> None:
+        components = _components(space)
+        self._names = _chosen(components, names)
+        images = [name for name in self._names if len(components[name]) == 3]
+        if images and encoder is None:
+            raise InvalidValueError(
+                f"the observation holds images ({', '.join(images)}) but policy.encoder names no encoder; "
+                "make one with 'poise pretrain', or turn the cameras off with env.options.cameras.enabled=false"
+            )
+        self._cameras = EncodedCameras(encoder, images, num_envs, control_step) if encoder and images else None
+        self.shapes = {
+            name: (encoder.spec.latent,) if name in images and encoder else components[name] for name in self._names
+        }
+
+    def __call__(self, observation: Any) -> dict[str, Tensor]:
+        """The next observation of all environments; call once for each, in order."""
+        return self._merge(observation, self._cameras(observation) if self._cameras else {})
+
+    def final(self, observation: Any, robots: np.ndarray[Any, np.dtype[np.int64]]) -> dict[str, Tensor]:
+        """The final observations of episodes of `robots` that end with this step; ask before the observation after it.
+
+        Args:
+            observation: of all environments, valid in the rows of `robots`.
+            robots: (K,) indices.
+        """
+        chosen = {name: _rows(value, robots) for name, value in _mapping(observation).items() if name in self._keep}
+        return self._merge(chosen, self._cameras.peek(chosen, robots) if self._cameras else {})
+
+    def state(self) -> dict[str, Any]:
+        """The features of the latest images."""
+        return self._cameras.state() if self._cameras else {}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Continue from `state()`."""
+        if self._cameras:
+            self._cameras.load_state(state)
+
+    @property
+    def _keep(self) -> set[str]:
+        return {*self._names, "relative_image_timestamp"}
+
+    def _merge(self, observation: Any, encoded: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        values = _mapping(observation)
+        return {
+            name: encoded[name] if name in encoded else torch.from_numpy(np.array(values[name], np.float32))
+            for name in self._names
+        }
+
+
+def _rows(values: Any, robots: np.ndarray[Any, np.dtype[np.int64]]) -> np.ndarray[Any, Any]:
+    """Some rows of an array; gymnasium keeps final observations that are arrays as an array of objects."""
+    rows = np.asarray(values)[robots]
+    return np.stack(list(rows)) if rows.dtype == object else rows
+
+
+def _mapping(observation: Any) -> Mapping[str, Any]:
+    return observation if isinstance(observation, Mapping) else {ARRAY: observation}
+
+
+def _components(space: spaces.Space[Any]) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of the parts of an observation."""
+    parts = space.spaces if isinstance(space, spaces.Dict) else {ARRAY: space}
+    unknown = [name for name, part in parts.items() if not isinstance(part, spaces.Box)]
+    if unknown:
+        raise InvalidValueError(
+            f"no policy for the observation {', '.join(unknown)} of {space}; expected arrays, or a mapping of arrays"
+        )
+    return {name: tuple(part.shape or ()) for name, part in parts.items()}
+
+
+def _chosen(components: Mapping[str, tuple[int, ...]], names: tuple[str, ...] | None) -> tuple[str, ...]:
+    unknown = set(names or ()) - set(components)
+    if unknown:
+        raise InvalidValueError(
+            f"policy.observations names {', '.join(sorted(unknown))}; the environment gives {', '.join(components)}"
+        )
+    return tuple(components) if names is None else names

@@ -1,0 +1,119 @@
+"""What looks on while a policy learns: checkpoints, evaluations, early stopping."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from poise.files import write_atomically
+from poise.training.checkpoint import save_checkpoint
+from poise.training.environments import make_vector_env
+from poise.training.evaluation import Evaluation, evaluate
+
+if TYPE_CHECKING:
+    from poise.training.runner import Runner
+
+
+class Callback:
+    """Told after every iteration; whatever it remembers goes into the checkpoint."""
+
+    def on_iteration(self, runner: Runner, before: int) -> None:
+        """An iteration took the run from step `before` to `runner.step`."""
+
+    def on_end(self, runner: Runner) -> None:
+        """Training is over and saved."""
+
+    def state(self) -> dict[str, Any]:
+        """What is remembered."""
+        return {}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Continue from `state()`."""
+
+
+def is_due(before: int, now: int, every: int) -> bool:
+    """Whether a multiple of `every` lies in (before, now]; never for 0."""
+    return every > 0 and now // every > before // every
+
+
+class CheckpointCallback(Callback):
+    """Saves the whole run every so many steps. Comes last, so that the others' memory is saved with it."""
+
+    def on_iteration(self, runner: Runner, before: int) -> None:
+        if is_due(before, runner.step, runner.config.checkpoint.every):
+            runner.save()
+
+
+class EvaluationCallback(Callback):
+    """Evaluates on fixed seeds, keeps the best policy in `best/`, and stops on a plateau."""
+
+    def __init__(self) -> None:
+        self.best = -math.inf
+        self.since_best = 0
+        self.history: list[dict[str, Any]] = []
+        self.is_new_best = False
+        self.is_fresh = False
+
+    def on_iteration(self, runner: Runner, before: int) -> None:
+        self.is_fresh = is_due(before, runner.step, runner.config.evaluation.every)
+        self.is_new_best = False
+        if self.is_fresh:
+            self._evaluate(runner)
+
+    def state(self) -> dict[str, Any]:
+        return {"best": self.best, "since_best": self.since_best, "history": self.history}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        self.best, self.since_best, self.history = state["best"], state["since_best"], list(state["history"])
+
+    def _evaluate(self, runner: Runner) -> None:
+        config = runner.config
+        evaluation = evaluate_policy(runner)
+        summary = evaluation.summary()
+        value = evaluation.metric(config.evaluation.metric)
+        runner.logger.log(runner.step, {f"evaluation/{name}": summary[name]["mean"] or 0.0 for name in _LOGGED})
+        runner.say(f"step {runner.step:,}: {describe(summary)}")
+        self.history.append({"step": runner.step, **summary})
+        write_atomically(runner.folder / "evaluations.json", json.dumps(self.history, indent=1) + "\n")
+        improved = value >= self.best + config.early_stopping.min_improvement
+        self.since_best = 0 if improved else self.since_best + 1
+        if value > self.best:
+            self.best = value
+            self.is_new_best = True
+            save_policy(runner)
+        if 0 < config.early_stopping.patience <= self.since_best:
+            runner.stop(f"no improvement in {self.since_best} evaluations")
+
+
+_LOGGED = ("return", "length", "success_rate", "speed")
+
+
+def evaluate_policy(runner: Runner) -> Evaluation:
+    """The run's policy on the evaluation's seeds and options; the learner's random draws are not disturbed."""
+    config = runner.config
+    options = config.env.options | config.evaluation.options
+    generator = torch.get_rng_state()
+    evaluation = evaluate(
+        runner.agent_for,
+        lambda count: make_vector_env(config.env.id, count, options, runner.threads),
+        config.evaluation.episodes,
+        config.evaluation.seed,
+    )
+    torch.set_rng_state(generator)
+    return evaluation
+
+
+def save_policy(runner: Runner) -> None:
+    """Keep the acting policy, without what only training needs, in `best/`."""
+    save_checkpoint(runner.folder / "best", {"step": runner.step, "policy": runner.algorithm.acting_policy.state_dict()})
+
+
+def describe(summary: Mapping[str, Any]) -> str:
+    """One line: what the policy returned, how often it survived, how fast it went."""
+    text = f"return {summary['return']['mean']:.1f}, survives {summary['success_rate']['mean']:.0%}"
+    speed = summary["speed"]["mean"]
+    return text if speed is None else f"{text}, {speed:.2f} m/s"

@@ -1,0 +1,135 @@
+"""Experience: acting in the environments and filling rollouts."""
+
+from collections import deque
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from gymnasium.vector import VectorEnv
+from numpy.typing import NDArray
+from torch import Tensor
+
+from poise.algorithms import PPO
+from poise.policies import Sensing
+from poise.storage import Rollout
+from poise.training.environments import steps_per_action
+
+_RECENT = 100
+"""Episodes that the reported means are taken over."""
+
+
+class Collector:
+    """Drives the environments with the learning policy.
+
+    Args:
+        env: resets within the step that ends an episode.
+        sensing: prepares its observations.
+        algorithm: decides.
+        num_steps: length of a rollout.
+    """
+
+    def __init__(self, env: VectorEnv[Any, Any, Any], sensing: Sensing, algorithm: PPO, num_steps: int) -> None:
+        self.env = env
+        self.sensing = sensing
+        self.algorithm = algorithm
+        self.rollout = Rollout(num_steps, env.num_envs)
+        self._observation: dict[str, Tensor] = {}
+        self._returns = np.zeros(env.num_envs)
+        self._lengths = np.zeros(env.num_envs, np.int64)
+        self._episodes: deque[list[float]] = deque(maxlen=_RECENT)
+        self._infos: dict[str, float] = {}
+
+    def start(self, seeds: list[int]) -> None:
+        """New episodes everywhere."""
+        observation, _ = self.env.reset(seed=seeds)
+        self._observation = self.sensing(observation)
+        self._returns[:] = 0.0
+        self._lengths[:] = 0
+
+    def warm_up_normalization(self) -> None:
+        """Statistics of the first observations, so that the first actions see inputs of about unit scale."""
+        self.algorithm.policy.update_normalization(self._observation)
+
+    def collect(self) -> Tensor:
+        """Fill the rollout; returns the values (N,) of the observations after it."""
+        self.rollout.clear()
+        sums: dict[str, float] = {}
+        for _ in range(self.rollout.num_steps):
+            decision = self.algorithm.act(self._observation)
+            observation, reward, terminated, truncated, info = self.env.step(self._for_env(decision.actions))
+            self.rollout.add(
+                self._observation,
+                rewards=torch.from_numpy(np.asarray(reward, np.float32)),
+                dones=torch.from_numpy(terminated | truncated),
+                bootstraps=self._final_values(truncated, info),
+                **decision.columns(),
+            )
+            self._count(reward, terminated | truncated, truncated, info)
+            for name, value in _means(info).items():
+                sums[name] = sums.get(name, 0.0) + value / self.rollout.num_steps
+            self._observation = self.sensing(observation)
+        self._infos = sums
+        return self.algorithm.evaluate(self._observation)
+
+    def metrics(self) -> dict[str, float]:
+        """Means over the last rollout and over the latest episodes."""
+        result = {f"rollout/{name}": value for name, value in self._infos.items()}
+        if self._episodes:
+            means = np.mean(np.array(self._episodes), axis=0)
+            result |= dict(zip(("episode/return", "episode/length", "episode/success_rate"), means, strict=True))
+        return result
+
+    def state(self) -> dict[str, Any]:
+        """Everything but the environments, to continue bit for bit."""
+        return {
+            "observation": dict(self._observation),
+            "sensing": self.sensing.state(),
+            "returns": self._returns.copy(),
+            "lengths": self._lengths.copy(),
+            "episodes": np.array(self._episodes, np.float64).reshape(-1, 3),
+        }
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Continue from `state()`."""
+        self._observation = dict(state["observation"])
+        self.sensing.load_state(state["sensing"])
+        self._returns[:] = state["returns"]
+        self._lengths[:] = state["lengths"]
+        self._episodes = deque(state["episodes"].tolist(), maxlen=_RECENT)
+
+    def _for_env(self, actions: Tensor) -> NDArray[Any]:
+        """Continuous actions clipped to what the environment accepts; the rollout keeps them as they were drawn."""
+        space = self.env.single_action_space
+        array: NDArray[Any] = actions.numpy()
+        return np.clip(array, space.low, space.high) if isinstance(space, spaces.Box) else array
+
+    def _final_values(self, truncated: NDArray[np.bool_], info: Mapping[str, Any]) -> Tensor:
+        """(N,) values of the final observations of truncated episodes, 0 elsewhere."""
+        values = torch.zeros(self.env.num_envs)
+        if truncated.any():
+            robots = np.flatnonzero(truncated)
+            final = info["final_obs"]
+            values[torch.from_numpy(robots)] = self.algorithm.evaluate(self.sensing.final(final, robots))
+        return values
+
+    def _count(
+        self, reward: NDArray[Any], done: NDArray[np.bool_], truncated: NDArray[np.bool_], info: Mapping[str, Any]
+    ) -> None:
+        self._returns += reward
+        self._lengths += steps_per_action(self.env)
+        success = np.asarray(info.get("success", truncated), np.float64)
+        for i in np.flatnonzero(done):
+            self._episodes.append([float(self._returns[i]), float(self._lengths[i]), float(success[i])])
+        self._returns[done] = 0.0
+        self._lengths[done] = 0
+
+
+def _means(info: Mapping[str, Any]) -> dict[str, float]:
+    """Means of the information that every environment gives as one real number."""
+    return {
+        name: float(value.mean())
+        for name, value in info.items()
+        if isinstance(value, np.ndarray) and value.ndim == 1 and value.dtype.kind == "f"
+    }

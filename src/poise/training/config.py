@@ -1,0 +1,68 @@
+"""One YAML file, one reproducible result: everything that determines a training run."""
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from poise.algorithms import PPOConfig
+from poise.config import Config
+from poise.policies import PolicyConfig
+
+
+class EnvConfig(Config):
+    """What is trained on."""
+
+    id: str = Field("poise/Ballbot-v0", description="gymnasium's id of the environment")
+    num_envs: int = Field(64, ge=1, le=65536, description="environments side by side")
+    options: dict[str, Any] = Field(default_factory=dict, description="keyword arguments of the environment")
+
+
+class EvaluationConfig(Config):
+    """How progress is measured, on seeds never trained on."""
+
+    every: int = Field(0, ge=0, description="steps between evaluations; 0 for none")
+    episodes: int = Field(20, ge=1, description="episodes of each evaluation")
+    seed: int = Field(900_000, ge=0, description="of the first episode; the others follow")
+    options: dict[str, Any] = Field(
+        default_factory=dict, description="environment options that replace the training's, by their first key"
+    )
+    metric: Literal["return", "success_rate", "speed"] = Field("return", description="what makes a policy the best")
+
+
+class EarlyStoppingConfig(Config):
+    """Stop when evaluations no longer improve."""
+
+    patience: int = Field(0, ge=0, description="evaluations without improvement before stopping; 0 never stops")
+    min_improvement: float = Field(0.5, ge=0, description="of the evaluation's metric that counts")
+
+
+class CheckpointConfig(Config):
+    """When the whole run is saved."""
+
+    every: int = Field(500_000, ge=0, description="steps between checkpoints; 0 for one at the end only")
+    keep: int = Field(2, ge=1, description="how many of the latest to keep")
+
+
+class VideoConfig(Config):
+    """When a video of the policy is made, in a process of its own."""
+
+    when: Literal["never", "new_best", "evaluation"] | int = Field(
+        "never", description="on a new best policy, after every evaluation, or every so many steps"
+    )
+    seconds: float = Field(8.0, gt=0, description="length of a video, s")
+
+
+class RunConfig(Config):
+    """A training run."""
+
+    seed: int = Field(0, ge=0, description="determines the run on a given machine")
+    total_steps: int = Field(1_000_000, ge=1, description="environment steps, summed over the environments")
+    threads: int = Field(0, ge=0, description="for physics, cameras and updates; 0 for all cores")
+    env: EnvConfig = EnvConfig()
+    policy: PolicyConfig = PolicyConfig()
+    algorithm: PPOConfig = PPOConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+    early_stopping: EarlyStoppingConfig = EarlyStoppingConfig()
+    checkpoint: CheckpointConfig = CheckpointConfig()
+    video: VideoConfig = VideoConfig()
+    tensorboard: bool = Field(True, description="write TensorBoard files beside progress.csv")

@@ -1,0 +1,46 @@
+"""Vector environments as training and evaluation want them: native where there is one, resets within the same step."""
+
+from typing import Any
+
+import gymnasium as gym
+from gymnasium.vector import AutoresetMode, VectorEnv
+
+import poise.envs  # noqa: F401  (registers the ballbot)
+from poise.errors import InvalidValueError, PoiseError, did_you_mean
+
+
+def make_vector_env(env_id: str, num_envs: int, options: dict[str, Any], threads: int = 0) -> VectorEnv[Any, Any, Any]:
+    """`num_envs` environments that reset in the step that ends an episode.
+
+    Args:
+        env_id: gymnasium's id.
+        num_envs: how many.
+        options: keyword arguments of the environment.
+        threads: for environments of poise.
+
+    Raises:
+        InvalidValueError: the id is unknown, or the environment refuses its options.
+    """
+    if env_id not in gym.registry:
+        raise InvalidValueError(f"unknown environment '{env_id}'{did_you_mean(env_id, gym.registry)}")
+    native = gym.spec(env_id).vector_entry_point
+    try:
+        if isinstance(native, str) and native.startswith("poise."):
+            return gym.make_vec(env_id, num_envs=num_envs, threads=threads, **options)
+        same_step = {"autoreset_mode": AutoresetMode.SAME_STEP}
+        return gym.make_vec(env_id, num_envs=num_envs, vectorization_mode="sync", vector_kwargs=same_step, **options)
+    except PoiseError:
+        raise
+    except TypeError as error:  # an unknown keyword argument
+        raise InvalidValueError(f"the environment '{env_id}' refuses env.options: {error}") from error
+
+
+def control_step(env: VectorEnv[Any, Any, Any]) -> float:
+    """Time between two observations, s; 1 for environments that do not say."""
+    options = getattr(env, "options", None)
+    return float(getattr(options, "control_step", 1.0))
+
+
+def steps_per_action(env: VectorEnv[Any, Any, Any]) -> int:
+    """Time steps of the physics for each action; 1 for environments that do not say."""
+    return int(getattr(getattr(env, "options", None), "decimation", 1))

@@ -1,0 +1,123 @@
+"""How good a policy is: whole episodes on given seeds, with intervals."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from gymnasium.vector import VectorEnv
+from numpy.typing import NDArray
+
+from poise.policies import Agent
+from poise.training.environments import steps_per_action
+from poise.training.statistics import Interval, mean_interval, wilson_interval
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Outcomes of E episodes, one entry each; episode i ran on seed `seed + i`."""
+
+    seed: int
+    returns: list[float]
+    lengths: list[int]
+    """In time steps of the physics, whatever the policy's decimation."""
+    successes: list[bool]
+    """The episode reached its step limit."""
+    speeds: list[float]
+    """Mean speed along the goal, m/s; not a number for environments without one."""
+
+    def summary(self) -> dict[str, Any]:
+        """Means with 95 % intervals: Student's for means, Wilson's for the success rate."""
+        survived = wilson_interval(sum(self.successes), len(self.successes))
+        result: dict[str, Any] = {
+            "episodes": len(self.returns),
+            "seed": self.seed,
+            "success_rate": _report(sum(self.successes) / len(self.successes), survived),
+        }
+        for name, values in (("return", self.returns), ("length", self.lengths), ("speed", self.speeds)):
+            result[name] = _report(sum(values) / len(values), mean_interval(values))
+        return result
+
+    def metric(self, name: str) -> float:
+        """The mean of 'return', 'speed' or 'success_rate'."""
+        return float(self.summary()[name]["mean"])
+
+    def to_json(self) -> dict[str, Any]:
+        """Summary and episodes, without values JSON does not know."""
+        episodes = {key: [_finite(v) for v in value] for key, value in asdict(self).items() if key != "seed"}
+        return {"summary": self.summary(), "episodes": episodes}
+
+
+def evaluate(
+    agent_for: Callable[[VectorEnv[Any, Any, Any]], Agent],
+    make_env: Callable[[int], VectorEnv[Any, Any, Any]],
+    episodes: int,
+    seed: int,
+    max_parallel: int = 100,
+    on_step: Callable[[int], None] | None = None,
+) -> Evaluation:
+    """Run each of the seeds `seed ... seed + episodes - 1` for one episode, without exploration.
+
+    Args:
+        agent_for: makes the agent for an environment.
+        make_env: makes a vector environment of the given number.
+        episodes: how many.
+        seed: of the first.
+        max_parallel: episodes side by side; the outcome does not depend on it.
+        on_step: told after every step how many episodes are over.
+    """
+    parts = []
+    for start in range(0, episodes, max_parallel):
+        count = min(max_parallel, episodes - start)
+        env = make_env(count)
+        try:
+            done_before = start
+            part = _run(agent_for(env), env, seed + start, lambda n, d=done_before: on_step(d + n) if on_step else None)
+        finally:
+            env.close()
+        parts.append(part)
+    merged = {key: np.concatenate([part[key] for part in parts]).tolist() for key in parts[0]}
+    return Evaluation(seed=seed, **merged)
+
+
+def _run(
+    agent: Agent, env: VectorEnv[Any, Any, Any], seed: int, on_step: Callable[[int], None]
+) -> dict[str, NDArray[Any]]:
+    """One episode of each environment; those that are over go on unobserved until the last is."""
+    count = env.num_envs
+    observation, _ = env.reset(seed=[seed + i for i in range(count)])
+    running = np.ones(count, np.bool_)
+    returns, lengths, speeds = np.zeros(count), np.zeros(count, np.int64), np.zeros(count)
+    successes = np.zeros(count, np.bool_)
+    while running.any():
+        actions = _within_bounds(agent.act(observation), env)
+        observation, reward, terminated, truncated, info = env.step(actions)
+        returns += np.where(running, reward, 0.0)
+        lengths += running
+        speeds += np.where(running, info.get("speed", np.full(count, np.nan)), 0.0)
+        done = terminated | truncated
+        successes |= running & done & np.asarray(info.get("success", truncated))
+        running &= ~done
+        agent.reset(done)
+        on_step(int(count - running.sum()))
+    return {
+        "returns": returns,
+        "lengths": lengths * steps_per_action(env),
+        "successes": successes,
+        "speeds": speeds / lengths,
+    }
+
+
+def _within_bounds(actions: NDArray[Any], env: VectorEnv[Any, Any, Any]) -> NDArray[Any]:
+    """Continuous actions clipped to what the environment accepts."""
+    space = env.single_action_space
+    low, high = getattr(space, "low", None), getattr(space, "high", None)
+    return actions if low is None else np.clip(actions, low, high)
+
+
+def _report(mean: float, interval: Interval) -> dict[str, float | None]:
+    return {"mean": _finite(mean), "low": _finite(interval.low), "high": _finite(interval.high)}
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not np.isfinite(value) else value

@@ -1,0 +1,185 @@
+"""The training loop: collect, learn, report, and let the callbacks look on."""
+
+import signal
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium.vector import VectorEnv
+
+from poise.algorithms import PPO
+from poise.errors import InvalidValueError, PoiseError
+from poise.perception import FrozenDepthEncoder
+from poise.policies import ActorCritic, PolicyAgent, Sensing
+from poise.sim.simulation import available_cores
+from poise.training.callbacks import Callback
+from poise.training.checkpoint import load_checkpoint, prune, save_checkpoint, step_folder
+from poise.training.collector import Collector
+from poise.training.config import RunConfig
+from poise.training.environments import control_step, make_vector_env
+from poise.training.logging import MetricsLogger
+from poise.training.progress import ProgressBar
+
+
+class Runner:
+    """One training run in one folder.
+
+    Args:
+        config: determines the run.
+        folder: where everything is written.
+        encoder: of the cameras' images, where the environment has cameras.
+        callbacks: what looks on, in order.
+    """
+
+    def __init__(
+        self, config: RunConfig, folder: Path, encoder: FrozenDepthEncoder | None, callbacks: list[Callback]
+    ) -> None:
+        self.config = config
+        self.folder = folder
+        self.encoder = encoder
+        self.callbacks = callbacks
+        self.threads = config.threads or available_cores()
+        torch.manual_seed(config.seed)
+        self.env = make_vector_env(config.env.id, config.env.num_envs, config.env.options, self.threads)
+        sensing = self._sensing(self.env)
+        policy = ActorCritic(sensing.shapes, self.env.single_action_space, config.policy)
+        self.algorithm = PPO(policy, config.algorithm)
+        self.collector = Collector(self.env, sensing, self.algorithm, config.algorithm.num_steps)
+        self.logger = MetricsLogger(folder, config.tensorboard)
+        self.step = 0
+        self.stop_reason: str | None = None
+        self._bar: ProgressBar | None = None
+
+    # --- the loop -------------------------------------------------------------------------------------------------
+
+    def train(self) -> str:
+        """Train to the end, to a callback's stop or to Ctrl-C, and save; returns why it ended."""
+        if self.step == 0:
+            self.collector.start(self._seeds())
+            self.collector.warm_up_normalization()
+        with ProgressBar(self.config.total_steps, "train", start=self.step) as bar, self._interruptible():
+            self._bar = bar
+            while self.step < self.config.total_steps and self.stop_reason is None:
+                self._iterate()
+        self.save()
+        for callback in self.callbacks:
+            callback.on_end(self)
+        self.logger.close()
+        self.env.close()
+        return self.stop_reason or "all steps done"
+
+    def stop(self, reason: str) -> None:
+        """End after this iteration."""
+        self.stop_reason = reason
+
+    def say(self, message: str) -> None:
+        """A line above the progress bar."""
+        if self._bar is not None:
+            self._bar.print(message)
+
+    def agent_for(self, env: VectorEnv[Any, Any, Any]) -> PolicyAgent:
+        """The policy to be evaluated, in charge of another environment."""
+        return PolicyAgent(self.algorithm.acting_policy, self._sensing(env))
+
+    def _iterate(self) -> None:
+        """One rollout and one update; torch's threads would only be in the simulation's way while it runs."""
+        torch.set_num_threads(1)
+        last_values = self.collector.collect()
+        torch.set_num_threads(self.threads)
+        fraction = self.step / self.config.total_steps
+        metrics = self.algorithm.update(self.collector.rollout, last_values, fraction)
+        before = self.step
+        self.step += self.env.num_envs * self.config.algorithm.num_steps
+        metrics = {f"update/{name}": value for name, value in metrics.items()} | self.collector.metrics()
+        self.logger.log(self.step, metrics)
+        if self._bar is not None:
+            self._bar.update(self.step, _headline(metrics))
+        for callback in self.callbacks:
+            callback.on_iteration(self, before)
+
+    # --- stopping and going on ------------------------------------------------------------------------------------
+
+    def save(self) -> Path:
+        """Write a checkpoint of everything; resuming from it continues this very run."""
+        folder = step_folder(self.folder, self.step)
+        if not hasattr(self.env, "state"):  # new episodes here, so that the resumed run sees the same ones
+            self.collector.start(self._seeds())
+        save_checkpoint(folder, self.state())
+        prune(self.folder, self.config.checkpoint.keep)
+        return folder
+
+    def state(self) -> dict[str, Any]:
+        """Weights, optimiser, normalisers, random generators, counters, environments and callbacks."""
+        return {
+            "step": self.step,
+            "algorithm": self.algorithm.state(),
+            "collector": self.collector.state(),
+            "env": self.env.state() if hasattr(self.env, "state") else None,
+            "torch_generator": torch.get_rng_state(),
+            "logger": self.logger.state(),
+            "callbacks": {type(callback).__name__: callback.state() for callback in self.callbacks},
+        }
+
+    def resume(self, checkpoint: Path) -> None:
+        """Continue from a checkpoint of a run with the same configuration."""
+        state = load_checkpoint(checkpoint)
+        try:
+            self._load_state(state)
+        except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+            if isinstance(error, PoiseError):
+                raise
+            raise InvalidValueError(
+                f"{checkpoint} does not fit this configuration ({' '.join(str(error).split())[:200]}); "
+                "resume with the configuration it was made with"
+            ) from error
+
+    def _load_state(self, state: Mapping[str, Any]) -> None:
+        self.step = state["step"]
+        self.algorithm.load_state(state["algorithm"])
+        if state["env"] is not None:
+            self.env.load_state(state["env"])  # type: ignore[attr-defined]
+            self.collector.load_state(state["collector"])
+        else:
+            self.collector.load_state(state["collector"])
+            self.collector.start(self._seeds())
+        torch.set_rng_state(state["torch_generator"])
+        self.logger.restore(self.step, **state["logger"])
+        for callback in self.callbacks:
+            callback.load_state(state["callbacks"][type(callback).__name__])
+
+    def _seeds(self) -> list[int]:
+        """A seed for each environment, from the run's seed and the step."""
+        sequence = np.random.SeedSequence([self.config.seed, self.step])
+        return [int(seed) for seed in sequence.generate_state(self.env.num_envs)]
+
+    def _sensing(self, env: VectorEnv[Any, Any, Any]) -> Sensing:
+        return Sensing(
+            env.single_observation_space, self.encoder, env.num_envs, control_step(env), self.config.policy.observations
+        )
+
+    @contextmanager
+    def _interruptible(self) -> Iterator[None]:
+        """Ctrl-C ends after the iteration, with a checkpoint; a second one at once."""
+
+        def on_interrupt(signum: int, frame: Any) -> None:
+            self.stop("interrupted")
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+        try:
+            previous = signal.signal(signal.SIGINT, on_interrupt)
+        except ValueError:  # not in the main thread: nobody presses keys here
+            yield
+            return
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, previous)
+
+
+def _headline(metrics: Mapping[str, float]) -> dict[str, float]:
+    """What the progress bar shows."""
+    shown = {"return": "episode/return", "length": "episode/length", "speed": "rollout/speed", "kl": "update/kl"}
+    return {short: metrics[name] for short, name in shown.items() if name in metrics}
