@@ -51,14 +51,15 @@ class Sensing:
         """The next observation of all environments; call once for each, in order."""
         return self._merge(observation, self._cameras(observation) if self._cameras else {})
 
-    def final(self, observation: Any, robots: np.ndarray[Any, np.dtype[np.int64]]) -> dict[str, Tensor]:
+    def final(self, observations: Any, robots: np.ndarray[Any, np.dtype[np.int64]]) -> dict[str, Tensor]:
         """The final observations of episodes of `robots` that end with this step; ask before the observation after it.
 
         Args:
-            observation: of all environments, valid in the rows of `robots`.
+            observations: (N,) objects, one environment's observation each, as `info["final_obs"]` has them.
             robots: (K,) indices.
         """
-        chosen = {name: _rows(value, robots) for name, value in _mapping(observation).items() if name in self._keep}
+        rows = [_mapping(observations[robot]) for robot in robots]
+        chosen = {name: np.stack([row[name] for row in rows]) for name in rows[0] if name in self._keep}
         return self._merge(chosen, self._cameras.peek(chosen, robots) if self._cameras else {})
 
     def state(self) -> dict[str, Any]:
@@ -80,12 +81,6 @@ class Sensing:
             name: encoded[name] if name in encoded else torch.from_numpy(np.array(values[name], np.float32))
             for name in self._names
         }
-
-
-def _rows(values: Any, robots: np.ndarray[Any, np.dtype[np.int64]]) -> np.ndarray[Any, Any]:
-    """Some rows of an array; gymnasium keeps final observations that are arrays as an array of objects."""
-    rows = np.asarray(values)[robots]
-    return np.stack(list(rows)) if rows.dtype == object else rows
 
 
 def _mapping(observation: Any) -> Mapping[str, Any]:
