@@ -15,7 +15,7 @@ class RewardOptions(Config):
     effort: float = Field(0.0001, ge=0, description="cost per squared norm of the action")
     survival: float = Field(0.02, ge=0, description="for each step within the tilt limit")
     top_speed: float | None = Field(
-        None, gt=0, description="speed along the goal beyond which nothing more is paid, m/s"
+        None, gt=0, description="speed along the goal that pays most, m/s; beyond it the pay falls as it rose"
     )
 
 
@@ -96,6 +96,9 @@ class BallbotOptions(Config):
     max_steps: int = Field(4000, ge=1, description="time steps of the physics after which an episode is truncated")
     max_tilt: float = Field(20.0, gt=0, le=90, description="tilt beyond which an episode ends, degrees")
     decimation: int = Field(1, ge=1, le=100, description="time steps of the physics for each action")
+    action_increment: float | None = Field(
+        None, gt=0, le=2, description="if given, an action of 1 raises the motors' command by this instead of setting it"
+    )
     latency: int = Field(
         0, ge=0, le=100, description="actions that are under way before the motors obey, in steps of the environment"
     )

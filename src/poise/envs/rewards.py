@@ -7,15 +7,15 @@ Array = NDArray[np.float64]
 
 
 def directional(velocity: Array, goal: Array, top_speed: float | None = None) -> Array:
-    """Speed along the goal, m/s.
+    """Speed along the goal, m/s, folded at the top speed if there is one.
 
     Args:
         velocity: (N, 3) of the base, m/s, world frame.
         goal: (N, 2) unit vectors, world frame.
-        top_speed: faster counts as this fast, m/s.
+        top_speed: the speed v that pays most, m/s; v + x pays as v - x does.
     """
     speed: Array = velocity[:, 0] * goal[:, 0] + velocity[:, 1] * goal[:, 1]
-    return speed if top_speed is None else np.minimum(speed, top_speed)
+    return speed if top_speed is None else top_speed - np.abs(top_speed - speed)
 
 
 def effort(action: Array) -> Array:

@@ -95,7 +95,7 @@ class BallbotTask:
             InvalidValueError: the actions have another shape.
         """
         options, simulation = self.options, self.simulation
-        self._actions = self._accepted(actions)
+        self._actions = self._commanded(self._accepted(actions))
         self._disturbances.push(simulation, self._generators)
         before = self._base_pose()
         simulation.step(self._disturbances.delayed(self._actions), options.decimation)
@@ -192,6 +192,11 @@ class BallbotTask:
             self.vision.load_state(state["vision"])
 
     # --- parts --------------------------------------------------------------------------------------------------
+
+    def _commanded(self, actions: Array) -> Array:
+        """What the motors are told: the actions themselves, or the last command changed by them."""
+        increment = self.options.action_increment
+        return actions if increment is None else np.clip(self._actions + increment * actions, -1.0, 1.0)
 
     def _accepted(self, actions: NDArray[Any]) -> Array:
         """(N, 3) what of the caller's actions the motors can follow."""
