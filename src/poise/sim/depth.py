@@ -7,8 +7,8 @@ The nearest surface is the nearest of four:
 4. the terrain: its triangles in view are drawn (`depth_terrain`). So near the ground a camera sees each cell in dozens
    of pixels, and visiting cells is far cheaper than following rays.
 
-Until it is done an image holds *nearness*, 1 / depth: the greatest on its ray is what a pixel sees, and on a plane it is
-an affine function of column and row. Geoms of the camera's own body are not seen, as in the reference (`mj_ray` with
+Until it is done an image holds *nearness*, 1 / depth: the greatest on its ray is what a pixel sees, and on a plane it
+is an affine function of column and row. Geoms of the camera's own body are not seen, as in the reference (`mj_ray` with
 `bodyexclude`).
 """
 

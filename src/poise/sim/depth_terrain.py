@@ -194,7 +194,7 @@ def _projection(eye: Eye, ground: Ground) -> Array:
 
 @njit(**_options)
 def _project(eye: Eye, ground: Ground, projection: Array, row: int, cols: Span, nodes: Array, codes: Codes) -> None:
-    """Place a grid row's nodes: pixel coordinates (3), column, row; and a bit for each border of the view they are past.
+    """Place a grid row's nodes: pixel coordinates (3), column, row; and a bit per border of the view they are past.
 
     Around the map runs a skirt of nodes, -1 and rows or cols, vertically below its rim, at the foot of the walls.
     """
