@@ -97,7 +97,10 @@ class BallbotOptions(Config):
     max_tilt: float = Field(20.0, gt=0, le=90, description="tilt beyond which an episode ends, degrees")
     decimation: int = Field(1, ge=1, le=100, description="time steps of the physics for each action")
     action_increment: float | None = Field(
-        None, gt=0, le=2, description="if given, an action of 1 raises the motors' command by this instead of setting it"
+        None,
+        gt=0,
+        le=2,
+        description="if given, an action of 1 raises the motors' command by this instead of setting it",
     )
     latency: int = Field(
         0, ge=0, le=100, description="actions that are under way before the motors obey, in steps of the environment"

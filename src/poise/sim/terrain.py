@@ -4,6 +4,7 @@
 noise demystified", 2005), compiled, because the terrain of every episode is new.
 """
 
+import math
 from typing import Literal
 
 import numpy as np
@@ -25,7 +26,9 @@ class TerrainOptions(Config):
     octaves: int = Field(4, ge=1, le=12, description="layers of noise; more is finer detail")
     persistence: float = Field(0.2, gt=0, le=1, description="amplitude of each layer relative to the one before")
     lacunarity: float = Field(2.0, ge=1, description="frequency of each layer relative to the one before")
-    episodes_per_terrain: int = Field(1, ge=1, description="episodes a robot spends on one terrain before it gets a new one")
+    episodes_per_terrain: int = Field(
+        1, ge=1, description="episodes a robot spends on one terrain before it gets a new one"
+    )
 
     @field_validator("nodes")
     @classmethod
@@ -66,58 +69,93 @@ def perlin_terrain(
         (nodes, nodes) float32, row-major, the minimum 0 and the maximum 1.
     """
     permutation = np.random.default_rng(seed).permutation(256).astype(np.int32)
-    heights = _fractal_noise(nodes, scale, octaves, persistence, lacunarity, np.tile(permutation, 2))
-    lowest = heights.min()
-    return (heights - lowest) / max(heights.max() - lowest, np.float32(1e-12))  # type: ignore[no-any-return]
+    return _fractal_noise(nodes, scale, octaves, persistence, lacunarity, np.tile(permutation, 2))
 
 
 _SKEW = 0.5 * (np.sqrt(3.0) - 1.0)
 _UNSKEW = (3.0 - np.sqrt(3.0)) / 6.0
 _GRADIENTS = np.array([[np.cos(a), np.sin(a)] for a in np.arange(16) * (np.pi / 8.0)])
 
-
-@njit(cache=True, error_model="numpy", nogil=True)
-def _simplex(x: float, y: float, permutation: NDArray[np.int32]) -> float:
-    """Simplex noise at (x, y): the gradients of a triangle's three corners, each fading out at the opposite edge."""
-    skewed = (x + y) * _SKEW
-    i = int(np.floor(x + skewed))
-    j = int(np.floor(y + skewed))
-    unskewed = (i + j) * _UNSKEW
-    x0 = x - i + unskewed
-    y0 = y - j + unskewed
-    step_x = 1 if x0 > y0 else 0
-    total = 0.0
-    for corner in range(3):
-        if corner == 0:
-            di, dj = 0, 0
-        elif corner == 1:
-            di, dj = step_x, 1 - step_x
-        else:
-            di, dj = 1, 1
-        shift = corner * _UNSKEW
-        dx = x0 - di + shift
-        dy = y0 - dj + shift
-        fade = 0.5 - dx * dx - dy * dy
-        if fade > 0.0:
-            gradient = permutation[((i + di) & 255) + permutation[(j + dj) & 255]] & 15
-            fade *= fade
-            total += fade * fade * (_GRADIENTS[gradient, 0] * dx + _GRADIENTS[gradient, 1] * dy)
-    return total
+_options = {"cache": True, "error_model": "numpy", "nogil": True}
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
+@njit(**_options)
 def _fractal_noise(
     nodes: int, scale: float, octaves: int, persistence: float, lacunarity: float, permutation: NDArray[np.int32]
 ) -> NDArray[np.float32]:
+    """Octaves of simplex noise, shifted and scaled to [0, 1].
+
+    A row at a time in three passes, because the first and the last then run on vector units: which triangle of the lattice
+    a node lies in, the gradients at the triangle's corners, and what they contribute.
+    """
     heights = np.empty((nodes, nodes), np.float32)
+    cell = np.empty((3, nodes), np.int32)
+    offset = np.empty((2, nodes))
+    gradients = np.empty((3, 2, nodes))
+    for row in range(nodes):
+        total = np.zeros(nodes)
+        amplitude, frequency = 1.0, 1.0 / scale
+        for _ in range(octaves):
+            _locate(row * frequency, frequency, cell, offset)
+            _look_up(cell, permutation, gradients)
+            _add_octave(amplitude, cell[2], offset, gradients, total)
+            amplitude *= persistence
+            frequency *= lacunarity
+        heights[row] = total
+    lowest = heights.min()
+    span = max(heights.max() - lowest, np.float32(1e-12))
     for row in range(nodes):
         for col in range(nodes):
-            value = 0.0
-            amplitude = 1.0
-            frequency = 1.0 / scale
-            for _ in range(octaves):
-                value += amplitude * _simplex(row * frequency, col * frequency, permutation)
-                amplitude *= persistence
-                frequency *= lacunarity
-            heights[row, col] = value
+            heights[row, col] = (heights[row, col] - lowest) / span
     return heights
+
+
+@njit(**_options)
+def _locate(x: float, frequency: float, cell: NDArray[np.int32], offset: NDArray[np.float64]) -> None:
+    """The triangle around each (x, col * frequency): its cell, which half of it (1 where x leads), and the offset in it."""
+    for col in range(cell.shape[1]):
+        y = col * frequency
+        skewed = (x + y) * _SKEW
+        i, j = math.floor(x + skewed), math.floor(y + skewed)
+        unskewed = (i + j) * _UNSKEW
+        x0, y0 = x - i + unskewed, y - j + unskewed
+        cell[0, col], cell[1, col], cell[2, col] = i, j, x0 > y0
+        offset[0, col], offset[1, col] = x0, y0
+
+
+@njit(**_options)
+def _look_up(cell: NDArray[np.int32], permutation: NDArray[np.int32], gradients: NDArray[np.float64]) -> None:
+    """The pseudo-random gradients (3, 2, nodes) at the triangles' corners."""
+    for col in range(cell.shape[1]):
+        i, j, half = cell[0, col], cell[1, col], cell[2, col]
+        for corner in range(3):
+            di = half if corner == 1 else corner // 2
+            dj = 1 - half if corner == 1 else corner // 2
+            gradient = permutation[((i + di) & 255) + permutation[(j + dj) & 255]] & 15
+            gradients[corner, 0, col] = _GRADIENTS[gradient, 0]
+            gradients[corner, 1, col] = _GRADIENTS[gradient, 1]
+
+
+@njit(**_options)
+def _add_octave(
+    amplitude: float,
+    halves: NDArray[np.int32],
+    offset: NDArray[np.float64],
+    gradients: NDArray[np.float64],
+    total: NDArray[np.float64],
+) -> None:
+    """Add what the three corners contribute."""
+    for col in range(len(total)):
+        x, y, half = offset[0, col], offset[1, col], halves[col]
+        value = _contribution(x, y, gradients[0, 0, col], gradients[0, 1, col])
+        value += _contribution(x - half + _UNSKEW, y - (1 - half) + _UNSKEW, gradients[1, 0, col], gradients[1, 1, col])
+        value += _contribution(x - 1 + 2 * _UNSKEW, y - 1 + 2 * _UNSKEW, gradients[2, 0, col], gradients[2, 1, col])
+        total[col] += amplitude * value
+
+
+@njit(**_options)
+def _contribution(dx: float, dy: float, gradient_x: float, gradient_y: float) -> float:
+    """A corner's gradient at (dx, dy) from the corner, fading out at the opposite edge."""
+    fade = max(0.5 - dx * dx - dy * dy, 0.0)
+    fade *= fade
+    return fade * fade * (gradient_x * dx + gradient_y * dy)
