@@ -29,7 +29,7 @@ _BLOWN_UP = 1e3
 
 
 class Simulation:
-    """`num_robots` ballbots. Everything that changes is in `state` and the terrains; nothing is read from derived fields.
+    """`num_robots` ballbots. All that changes is in `state` and the terrains; nothing is read from derived fields.
 
     Args:
         num_robots: how many.
@@ -102,7 +102,7 @@ class Simulation:
     def ball_centre(self, robot: int) -> Array:
         """(3,) centre of a robot's ball, m, while the ball is not turned."""
         first = self.ball_qpos
-        return self.qpos[robot, first : first + 3] + self.model.geom("ball").pos  # type: ignore[no-any-return]
+        return self.qpos[robot, first : first + 3] + self.model.geom("ball").pos
 
     def diverged(self) -> NDArray[np.bool_]:
         """(N,) which robots' states are not finite or beyond reason."""

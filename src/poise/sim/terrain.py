@@ -1,7 +1,7 @@
 """Terrain: node heights in [0, 1] of a square grid, from a seed.
 
-`perlin_terrain` is fractal simplex noise (Perlin, "Noise hardware", 2001; the lattice and the falloff follow Gustavson, "Simplex
-noise demystified", 2005), compiled, because the terrain of every episode is new.
+`perlin_terrain` is fractal simplex noise (Perlin, "Noise hardware", 2001; the lattice and the falloff follow Gustavson,
+"Simplex noise demystified", 2005), compiled, because the terrain of every episode is new.
 """
 
 import math
@@ -85,8 +85,8 @@ def _fractal_noise(
 ) -> NDArray[np.float32]:
     """Octaves of simplex noise, shifted and scaled to [0, 1].
 
-    A row at a time in three passes, because the first and the last then run on vector units: which triangle of the lattice
-    a node lies in, the gradients at the triangle's corners, and what they contribute.
+    A row at a time in three passes, because the first and the last then run on vector units: which triangle of the
+    lattice a node lies in, the gradients at the triangle's corners, and what they contribute.
     """
     heights = np.empty((nodes, nodes), np.float32)
     cell = np.empty((3, nodes), np.int32)
@@ -112,7 +112,7 @@ def _fractal_noise(
 
 @njit(**_options)
 def _locate(x: float, frequency: float, cell: NDArray[np.int32], offset: NDArray[np.float64]) -> None:
-    """The triangle around each (x, col * frequency): its cell, which half of it (1 where x leads), and the offset in it."""
+    """The triangle around each (x, col * frequency): its cell, the half of it (1 where x leads), the offset in it."""
     for col in range(cell.shape[1]):
         y = col * frequency
         skewed = (x + y) * _SKEW
