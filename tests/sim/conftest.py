@@ -35,7 +35,7 @@ def steep_model(hills: np.ndarray) -> mujoco.MjModel:
 
 @pytest.fixture(scope="session")
 def random_poses() -> Poses:
-    """(count, nq) configurations: anywhere on the map, any heading, tilted, clear of the ground, wheels and ball turned."""
+    """(count, nq) configurations: anywhere on the map, any heading, tilted, clear of the ground, wheels turned."""
 
     def sample(model: mujoco.MjModel, count: int, seed: int = 0, reach: float = 4.9, tilt: float = 20.0) -> np.ndarray:
         rng = np.random.default_rng(seed)
