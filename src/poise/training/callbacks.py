@@ -109,7 +109,8 @@ def evaluate_policy(runner: Runner) -> Evaluation:
 
 def save_policy(runner: Runner) -> None:
     """Keep the acting policy, without what only training needs, in `best/`."""
-    save_checkpoint(runner.folder / "best", {"step": runner.step, "policy": runner.algorithm.acting_policy.state_dict()})
+    policy = runner.algorithm.acting_policy
+    save_checkpoint(runner.folder / "best", {"step": runner.step, "policy": policy.state_dict()})
 
 
 def describe(summary: Mapping[str, Any]) -> str:

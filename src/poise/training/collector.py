@@ -14,7 +14,7 @@ from torch import Tensor
 from poise.algorithms import PPO
 from poise.policies import Sensing
 from poise.storage import Rollout
-from poise.training.environments import steps_per_action
+from poise.training.environments import steps_per_action, told_of_step
 
 _RECENT = 100
 """Episodes that the reported means are taken over."""
@@ -43,7 +43,8 @@ class Collector:
 
     def start(self, seeds: list[int]) -> None:
         """New episodes everywhere."""
-        observation, _ = self.env.reset(seed=seeds)
+        each: Any = seeds  # VectorEnv is typed for one seed, and takes a list
+        observation, _ = self.env.reset(seed=each)
         self._observation = self.sensing(observation)
         self._returns[:] = 0.0
         self._lengths[:] = 0
@@ -119,7 +120,7 @@ class Collector:
     ) -> None:
         self._returns += reward
         self._lengths += steps_per_action(self.env)
-        success = np.asarray(info.get("success", truncated), np.float64)
+        success = told_of_step(info, "success", truncated)
         for i in np.flatnonzero(done):
             self._episodes.append([float(self._returns[i]), float(self._lengths[i]), float(success[i])])
         self._returns[done] = 0.0

@@ -1,8 +1,8 @@
 """One YAML file, one reproducible result: everything that determines a training run."""
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from poise.algorithms import PPOConfig
 from poise.config import Config
@@ -57,7 +57,10 @@ class RunConfig(Config):
 
     seed: int = Field(0, ge=0, description="determines the run on a given machine")
     total_steps: int = Field(1_000_000, ge=1, description="environment steps, summed over the environments")
-    threads: int = Field(0, ge=0, description="for physics, cameras and updates; 0 for all cores")
+    threads: int = Field(0, ge=0, description="for physics and cameras; 0 for all cores; results do not depend on it")
+    update_threads: int = Field(
+        2, ge=1, le=1024, description="torch's threads in the updates; another number rounds sums differently"
+    )
     env: EnvConfig = EnvConfig()
     policy: PolicyConfig = PolicyConfig()
     algorithm: PPOConfig = PPOConfig()
@@ -66,3 +69,13 @@ class RunConfig(Config):
     checkpoint: CheckpointConfig = CheckpointConfig()
     video: VideoConfig = VideoConfig()
     tensorboard: bool = Field(True, description="write TensorBoard files beside progress.csv")
+
+    @model_validator(mode="after")
+    def _minibatches_have_samples(self) -> Self:
+        samples = self.env.num_envs * self.algorithm.num_steps
+        if self.algorithm.num_minibatches > samples:
+            raise ValueError(
+                f"algorithm.num_minibatches must be at most the {samples} samples of a rollout (env.num_envs x "
+                f"algorithm.num_steps), got {self.algorithm.num_minibatches}"
+            )
+        return self

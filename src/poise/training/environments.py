@@ -1,9 +1,12 @@
 """Vector environments as training and evaluation want them: native where there is one, resets within the same step."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import gymnasium as gym
+import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
+from numpy.typing import NDArray
 
 import poise.envs  # noqa: F401  (registers the ballbot)
 from poise.errors import InvalidValueError, PoiseError, did_you_mean
@@ -44,3 +47,13 @@ def control_step(env: VectorEnv[Any, Any, Any]) -> float:
 def steps_per_action(env: VectorEnv[Any, Any, Any]) -> int:
     """Time steps of the physics for each action; 1 for environments that do not say."""
     return int(getattr(getattr(env, "options", None), "decimation", 1))
+
+
+def told_of_step(info: Mapping[str, Any], name: str, default: NDArray[Any]) -> NDArray[np.float64]:
+    """(N,) what the information says of the step just made.
+
+    Where that step ended an episode gymnasium keeps it in `final_info`, and `info` is of the episode that follows.
+    """
+    told = np.asarray(info.get(name, default), np.float64)
+    final = info.get("final_info", {})
+    return np.where(info["_final_info"], final[name], told) if name in final else told

@@ -9,8 +9,9 @@ from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
 
 from poise.policies import Agent
-from poise.training.environments import steps_per_action
+from poise.training.environments import steps_per_action, told_of_step
 from poise.training.statistics import Interval, mean_interval, wilson_interval
+from poise.training.threads import torch_threads
 
 
 @dataclass(frozen=True)
@@ -71,8 +72,8 @@ def evaluate(
         count = min(max_parallel, episodes - start)
         env = make_env(count)
         try:
-            done_before = start
-            part = _run(agent_for(env), env, seed + start, lambda n, d=done_before: on_step(d + n) if on_step else None)
+            with torch_threads(1):
+                part = _run(agent_for(env), env, seed + start, _counted(on_step, start))
         finally:
             env.close()
         parts.append(part)
@@ -85,18 +86,18 @@ def _run(
 ) -> dict[str, NDArray[Any]]:
     """One episode of each environment; those that are over go on unobserved until the last is."""
     count = env.num_envs
-    observation, _ = env.reset(seed=[seed + i for i in range(count)])
+    observation, _ = env.reset(seed=seed)  # environment i gets seed + i
     running = np.ones(count, np.bool_)
     returns, lengths, speeds = np.zeros(count), np.zeros(count, np.int64), np.zeros(count)
     successes = np.zeros(count, np.bool_)
     while running.any():
-        actions = _within_bounds(agent.act(observation), env)
+        actions = within_bounds(agent.act(observation), env)
         observation, reward, terminated, truncated, info = env.step(actions)
         returns += np.where(running, reward, 0.0)
         lengths += running
-        speeds += np.where(running, info.get("speed", np.full(count, np.nan)), 0.0)
+        speeds += np.where(running, told_of_step(info, "speed", np.full(count, np.nan)), 0.0)
         done = terminated | truncated
-        successes |= running & done & np.asarray(info.get("success", truncated))
+        successes |= running & done & told_of_step(info, "success", truncated).astype(np.bool_)
         running &= ~done
         agent.reset(done)
         on_step(int(count - running.sum()))
@@ -108,7 +109,12 @@ def _run(
     }
 
 
-def _within_bounds(actions: NDArray[Any], env: VectorEnv[Any, Any, Any]) -> NDArray[Any]:
+def _counted(on_step: Callable[[int], None] | None, before: int) -> Callable[[int], None]:
+    """Adds the episodes that were over `before` these."""
+    return lambda count: on_step(before + count) if on_step else None
+
+
+def within_bounds(actions: NDArray[Any], env: VectorEnv[Any, Any, Any]) -> NDArray[Any]:
     """Continuous actions clipped to what the environment accepts."""
     space = env.single_action_space
     low, high = getattr(space, "low", None), getattr(space, "high", None)

@@ -22,6 +22,7 @@ from poise.training.config import RunConfig
 from poise.training.environments import control_step, make_vector_env
 from poise.training.logging import MetricsLogger
 from poise.training.progress import ProgressBar
+from poise.training.threads import torch_threads
 
 
 class Runner:
@@ -60,8 +61,8 @@ class Runner:
         if self.step == 0:
             self.collector.start(self._seeds())
             self.collector.warm_up_normalization()
-        with ProgressBar(self.config.total_steps, "train", start=self.step) as bar, self._interruptible():
-            self._bar = bar
+        bar = self._bar = ProgressBar(self.config.total_steps, "train", start=self.step)
+        with bar, self._interruptible(), torch_threads(1):
             while self.step < self.config.total_steps and self.stop_reason is None:
                 self._iterate()
         self.save()
@@ -85,12 +86,11 @@ class Runner:
         return PolicyAgent(self.algorithm.acting_policy, self._sensing(env))
 
     def _iterate(self) -> None:
-        """One rollout and one update; torch's threads would only be in the simulation's way while it runs."""
-        torch.set_num_threads(1)
+        """One rollout and one update."""
         last_values = self.collector.collect()
-        torch.set_num_threads(self.threads)
         fraction = self.step / self.config.total_steps
-        metrics = self.algorithm.update(self.collector.rollout, last_values, fraction)
+        with torch_threads(self.config.update_threads):
+            metrics = self.algorithm.update(self.collector.rollout, last_values, fraction)
         before = self.step
         self.step += self.env.num_envs * self.config.algorithm.num_steps
         metrics = {f"update/{name}": value for name, value in metrics.items()} | self.collector.metrics()
@@ -156,9 +156,8 @@ class Runner:
         return [int(seed) for seed in sequence.generate_state(self.env.num_envs)]
 
     def _sensing(self, env: VectorEnv[Any, Any, Any]) -> Sensing:
-        return Sensing(
-            env.single_observation_space, self.encoder, env.num_envs, control_step(env), self.config.policy.observations
-        )
+        names = self.config.policy.observations
+        return Sensing(env.single_observation_space, self.encoder, env.num_envs, control_step(env), names, self.threads)
 
     @contextmanager
     def _interruptible(self) -> Iterator[None]:
