@@ -17,6 +17,7 @@ from poise.errors import InvalidValueError, MissingFileError, PoiseError
 from poise.files import explained
 from poise.perception import FrozenDepthEncoder
 from poise.policies import ActorCritic, PolicyAgent, Sensing
+from poise.sim.simulation import available_cores
 from poise.training.callbacks import Callback, CheckpointCallback, EvaluationCallback
 from poise.training.checkpoint import latest_checkpoint, load_checkpoint
 from poise.training.config import RunConfig
@@ -35,7 +36,9 @@ def start_run(config: RunConfig, folder: Path, callbacks: list[Callback] | None 
         InvalidValueError: the folder holds a run already.
     """
     if (folder / CONFIG).exists():
-        raise InvalidValueError(f"{folder} already holds a run; go on with '--resume {folder}' or choose another '--out'")
+        raise InvalidValueError(
+            f"{folder} already holds a run; go on with '--resume {folder}' or choose another '--out'"
+        )
     precision = config.policy.encoder_precision
     encoder = FrozenDepthEncoder.load(config.policy.encoder, precision) if config.policy.encoder else None
     runner = _runner(config, folder, encoder, callbacks)
@@ -43,23 +46,25 @@ def start_run(config: RunConfig, folder: Path, callbacks: list[Callback] | None 
         folder.mkdir(parents=True, exist_ok=True)
         if config.policy.encoder:
             source = Path(config.policy.encoder)
-            shutil.copytree(source / ENCODER if (source / ENCODER).is_dir() else source, folder / ENCODER, dirs_exist_ok=True)
+            source = source / ENCODER if (source / ENCODER).is_dir() else source
+            shutil.copytree(source, folder / ENCODER, dirs_exist_ok=True)
     save_yaml(folder / CONFIG, config)
     return runner
 
 
 def resume_run(folder: Path, callbacks: list[Callback] | None = None) -> Runner:
-    """A run that goes on from its latest complete checkpoint.
+    """A run that goes on from its latest complete checkpoint, or from its beginning if it was stopped before the first.
 
     Raises:
-        MissingFileError: there is no run, or it was stopped before its first checkpoint.
+        MissingFileError: there is no run.
     """
     config = read_config(folder)
     checkpoint = latest_checkpoint(folder)
-    if checkpoint is None:
-        raise MissingFileError(f"{folder} holds no checkpoint to resume from; start again with another '--out'")
     runner = _runner(config, folder, _encoder(config, folder), callbacks)
-    runner.resume(checkpoint)
+    if checkpoint is None:
+        runner.logger.restore(0, rows=0)
+    else:
+        runner.resume(checkpoint)
     return runner
 
 
@@ -87,7 +92,8 @@ class TrainedPolicy:
             InvalidValueError: the weights belong to another architecture.
         """
         names = self.config.policy.observations
-        sensing = Sensing(env.single_observation_space, self.encoder, env.num_envs, control_step(env), names)
+        space, threads = env.single_observation_space, available_cores()
+        sensing = Sensing(space, self.encoder, env.num_envs, control_step(env), names, threads)
         policy = ActorCritic(sensing.shapes, env.single_action_space, self.config.policy)
         try:
             policy.load_state_dict(self.state)
@@ -113,7 +119,9 @@ def load_policy(path: Path) -> TrainedPolicy:
     checkpoint = _choose_checkpoint(path) if (path / CONFIG).exists() else path
     run = next((parent for parent in (checkpoint, *checkpoint.parents) if (parent / CONFIG).exists()), None)
     if run is None:
-        raise MissingFileError(f"neither {path} nor a folder above it holds a {CONFIG}; expected a run or a checkpoint of one")
+        raise MissingFileError(
+            f"neither {path} nor a folder above it holds a {CONFIG}; expected a run or a checkpoint of one"
+        )
     config = read_config(run)
     state = load_checkpoint(checkpoint)
     weights = state.get("policy") or _acting_weights(state, checkpoint)
