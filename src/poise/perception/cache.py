@@ -7,6 +7,7 @@ image that was seen before has features that are known (ERRATA, "Ballbot simulat
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor
 
 from poise.errors import InvalidValueError
+from poise.perception.folded import BLOCK
 from poise.perception.frozen import FrozenDepthEncoder
 
 AGE = "relative_image_timestamp"
@@ -33,9 +35,17 @@ class EncodedCameras:
         cameras: names of the images in the observations.
         num_envs: robots.
         step_seconds: time between two observations: the simulation's step times the control decimation, s.
+        threads: that encode; features do not depend on how many.
     """
 
-    def __init__(self, encoder: FrozenDepthEncoder, cameras: Sequence[str], num_envs: int, step_seconds: float) -> None:
+    def __init__(
+        self,
+        encoder: FrozenDepthEncoder,
+        cameras: Sequence[str],
+        num_envs: int,
+        step_seconds: float,
+        threads: int = 1,
+    ) -> None:
         if not cameras or num_envs < 1 or not step_seconds > 0:
             raise InvalidValueError(
                 "encoded cameras need a camera, a robot and a positive time between observations, "
@@ -44,6 +54,7 @@ class EncodedCameras:
         self.encoder = encoder
         self.cameras = tuple(cameras)
         self.step_seconds = step_seconds
+        self._pool = _single_threaded_workers(threads) if threads > 1 else None
         self._features = torch.zeros(len(self.cameras), num_envs, encoder.spec.latent)
         # An infinite age is older than any: everything is new at first.
         self._ages = torch.full((num_envs,), torch.inf)
@@ -103,5 +114,14 @@ class EncodedCameras:
     def _encode(self, observation: Observation, fresh: Tensor) -> Tensor:
         """Features (cameras, fresh robots, latent): one call for all cameras, because the encoder works in blocks."""
         images = torch.cat([torch.as_tensor(observation[camera])[fresh] for camera in self.cameras])
-        features: Tensor = self.encoder(images.to(self.encoder.encoder.project.weight.device))
+        images = images.to(self.encoder.encoder.project.weight.device)
+        if self._pool is None or images.device.type != "cpu" or len(images) <= BLOCK:
+            features: Tensor = self.encoder(images)
+        else:
+            features = torch.cat(list(self._pool.map(self.encoder, images.split(BLOCK))))
         return features.to(self._features.device).view(len(self.cameras), -1, self._features.shape[-1])
+
+
+def _single_threaded_workers(count: int) -> ThreadPoolExecutor:
+    """Threads of Python: torch's own would go on spinning after the work, in the way of the simulation's."""
+    return ThreadPoolExecutor(count, "poise-encoder", initializer=torch.set_num_threads, initargs=(1,))

@@ -24,6 +24,7 @@ class Sensing:
         num_envs: environments.
         control_step: time between two observations, s; read only where there are images.
         names: components to keep; all by default.
+        threads: that encode images; features do not depend on how many.
     """
 
     def __init__(
@@ -33,6 +34,7 @@ class Sensing:
         num_envs: int,
         control_step: float,
         names: tuple[str, ...] | None = None,
+        threads: int = 1,
     ) -> None:
         components = _components(space)
         self._names = _chosen(components, names)
@@ -42,7 +44,7 @@ class Sensing:
                 f"the observation holds images ({', '.join(images)}) but policy.encoder names no encoder; "
                 "make one with 'poise pretrain', or turn the cameras off with env.options.cameras.enabled=false"
             )
-        self._cameras = EncodedCameras(encoder, images, num_envs, control_step) if encoder and images else None
+        self._cameras = EncodedCameras(encoder, images, num_envs, control_step, threads) if encoder and images else None
         self.shapes = {
             name: (encoder.spec.latent,) if name in images and encoder else components[name] for name in self._names
         }
