@@ -18,8 +18,8 @@ def generalized_advantage_estimation(
         delta_t = r_t + gamma V(s_{t+1}) - V(s_t)
         A_t = delta_t + gamma lambda A_{t+1},   R_t = A_t + V(s_t)
 
-    An episode's end stops the trace, whichever way it ended. V(s_{t+1}) is then 0 after termination, and the value of the
-    *final* observation, not of the next episode's first, after truncation: that is what `bootstraps` holds.
+    An episode's end stops the trace, whichever way it ended. V(s_{t+1}) is then 0 after termination, and the value of
+    the *final* observation, not of the next episode's first, after truncation: that is what `bootstraps` holds.
 
     Args:
         rewards, values: (T, N).

@@ -21,7 +21,7 @@ def clipped_surrogate_loss(log_probs: Tensor, old_log_probs: Tensor, advantages:
 def decoupled_surrogate_loss(
     log_probs: Tensor, proximal_log_probs: Tensor, behavior_log_probs: Tensor, advantages: Tensor, clip_range: float
 ) -> Tensor:
-    """PPO's objective with the policy that is stayed close to apart from the one that acted (arXiv 2110.00641, equation 4).
+    """PPO's objective, staying close to another policy than the one that acted (arXiv 2110.00641, equation 4).
 
         L = -E[min(pi / pi_b A, pi_prox / pi_b clip(pi / pi_prox, 1 - eps, 1 + eps) A)]
 
@@ -54,7 +54,13 @@ def value_loss(values: Tensor, old_values: Tensor, returns: Tensor, clip_range: 
 
 
 def approximate_kl(log_probs: Tensor, old_log_probs: Tensor) -> Tensor:
-    """Estimate of KL(pi_old || pi) from samples of pi_old: E[rho - 1 - log rho] (Schulman, "Approximating KL divergence")."""
+    """Estimate of KL(pi_old || pi) from samples of pi_old: E[rho - 1 - log rho].
+
+    J. Schulman, "Approximating KL divergence", 2020; never negative, and of low variance.
+
+    Args:
+        log_probs, old_log_probs: (B,).
+    """
     log_ratio = log_probs - old_log_probs
     return (torch.exp(log_ratio) - 1.0 - log_ratio).mean()
 

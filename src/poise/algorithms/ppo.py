@@ -17,7 +17,7 @@ from poise.algorithms.losses import (
     explained_variance,
     value_loss,
 )
-from poise.algorithms.schedules import Schedule, value_at
+from poise.algorithms.schedules import Scheduled, value_at
 from poise.algorithms.value_scale import ValueScale
 from poise.config import Config
 from poise.policies import ActorCritic
@@ -28,7 +28,7 @@ class AdaptiveKlConfig(Config):
     """Learning rate steered so that each update changes the policy by about `desired_kl`."""
 
     desired_kl: float = Field(0.01, gt=0, description="KL divergence an update should cause, nats")
-    factor: float = Field(1.5, gt=1, description="by which the rate changes when the KL is off by more than a factor of 2")
+    factor: float = Field(1.5, gt=1, description="by which the rate changes when the KL is off by more than twofold")
     min_learning_rate: float = Field(1e-5, gt=0)
     max_learning_rate: float = Field(1e-2, gt=0)
 
@@ -50,16 +50,16 @@ class PPOConfig(Config):
     num_minibatches: int = Field(4, ge=1, description="parts of the rollout, one optimiser step each")
     gamma: float = Field(0.99, gt=0, le=1, description="discount factor")
     gae_lambda: float = Field(0.95, ge=0, le=1, description="bias-variance trade of the advantages")
-    learning_rate: float | Schedule = Field(3e-4, description="of the actor and the shared features")
-    critic_learning_rate: float | Schedule | None = Field(None, description="of the critic; the actor's by default")
+    learning_rate: Scheduled = Field(3e-4, description="of the actor and the shared features")
+    critic_learning_rate: Scheduled | None = Field(None, description="of the critic; the actor's by default")
     adaptive_kl: AdaptiveKlConfig | None = Field(None, description="steer the learning rates by the KL divergence")
-    clip_range: float | Schedule = Field(0.2, description="of the probability ratio")
-    value_clip_range: float | None = Field(None, gt=0, description="of the values, in standard deviations of the returns")
+    clip_range: Scheduled = Field(0.2, description="of the probability ratio")
+    value_clip_range: float | None = Field(None, gt=0, description="of the values, in the critic's units")
     value_coef: float = Field(1.0, ge=0, description="weight of the value loss")
-    entropy_coef: float | Schedule = Field(0.0, description="weight of the entropy bonus")
+    entropy_coef: Scheduled = Field(0.0, description="weight of the entropy bonus")
     normalize_advantages: bool = Field(True, description="to zero mean and unit variance, over the rollout")
     normalize_values: bool = Field(True, description="train the critic on returns of unit scale (Pop-Art)")
-    target_kl: float | None = Field(None, gt=0, description="stop an update when the KL divergence exceeds 1.5 times this")
+    target_kl: float | None = Field(None, gt=0, description="stop an update when the KL exceeds 1.5 times this, nats")
     max_grad_norm: float = Field(1.0, gt=0, description="clip of the gradient's norm")
     weight_decay: float = Field(0.0, ge=0, description="of AdamW")
     ewma: EwmaConfig | None = Field(None, description="average the policy's weights")
@@ -94,6 +94,7 @@ class PPO:
         critic_rate = config.learning_rate if config.critic_learning_rate is None else config.critic_learning_rate
         self._rates = (config.learning_rate, critic_rate)
         groups = policy.parameter_groups(value_at(self._rates[0], 0.0), value_at(self._rates[1], 0.0))
+        self._parameters = list(policy.parameters())
         self.optimizer = torch.optim.AdamW(groups, weight_decay=config.weight_decay, fused=True)
         self._rate_scale = 1.0
 
@@ -107,7 +108,8 @@ class PPO:
         """Sample actions for observations {name: (N, ...)}."""
         actions, outputs = self.policy.act_and_evaluate(observation)
         distribution = self.policy.last_distribution
-        return Decision(actions, self.values.denormalize(outputs), distribution.log_prob(actions), distribution.parameters)
+        values = self.values.denormalize(outputs)
+        return Decision(actions, values, distribution.log_prob(actions), distribution.parameters)
 
     @torch.no_grad()
     def evaluate(self, observation: Mapping[str, Tensor]) -> Tensor:
@@ -133,7 +135,7 @@ class PPO:
             measured = self._step(minibatch, fraction)
             for name, value in measured.items():
                 metrics[name].append(value)
-            self._adapt(measured["kl"])
+            self._adapt(measured["kl"], fraction)
             if config.target_kl is not None and measured["approximate_kl"] > 1.5 * config.target_kl:
                 break
         summary = {name: sum(values) / len(values) for name, values in metrics.items()}
@@ -171,12 +173,18 @@ class PPO:
         """Compute advantages and returns, and bring values to the critic's scale."""
         config = self.config
         advantages, returns = generalized_advantage_estimation(
-            rollout.rewards, rollout.values, last_values, rollout.dones, rollout.bootstraps, config.gamma, config.gae_lambda
+            rollout.rewards,
+            rollout.values,
+            last_values,
+            rollout.dones,
+            rollout.bootstraps,
+            config.gamma,
+            config.gae_lambda,
         )
         if config.normalize_values:
             self.values.update(returns, self.policy.critic_output)
         if config.normalize_advantages:
-            advantages = (advantages - advantages.mean()) / (advantages.std() + 1e-8)
+            advantages = (advantages - advantages.mean()) / (advantages.std(correction=0) + 1e-8)
         rollout.fill(
             advantages=advantages,
             returns=self.values.normalize(returns),
@@ -196,8 +204,8 @@ class PPO:
         for extra in auxiliary.values():
             loss = loss + extra
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        norm = nn.utils.clip_grad_norm_(self.policy.parameters(), config.max_grad_norm)
+        loss.backward()
+        norm = nn.utils.clip_grad_norm_(self._parameters, config.max_grad_norm)
         self.optimizer.step()
         self._average()
         with torch.no_grad():
@@ -226,7 +234,7 @@ class PPO:
         if self.averaged is None or self.config.ewma is None:
             return
         weight = 1.0 - self.config.ewma.decay
-        for average, current in zip(self.averaged.parameters(), self.policy.parameters(), strict=True):
+        for average, current in zip(self.averaged.parameters(), self._parameters, strict=True):
             average.lerp_(current, weight)
 
     # --- learning rates -------------------------------------------------------------------------------------------
@@ -235,15 +243,15 @@ class PPO:
         for group, rate in zip(self.optimizer.param_groups, self._rates, strict=True):
             group["lr"] = self._rate_scale * value_at(rate, fraction)
 
-    def _adapt(self, kl: float) -> None:
+    def _adapt(self, kl: float, fraction: float) -> None:
         """Slower when the policy moved too far, faster when hardly at all."""
         adaptive = self.config.adaptive_kl
-        if adaptive is None:
+        base = value_at(self._rates[0], fraction)
+        if adaptive is None or base == 0.0:  # a schedule may pass through 0
             return
         if kl > 2.0 * adaptive.desired_kl:
             self._rate_scale /= adaptive.factor
         elif kl < 0.5 * adaptive.desired_kl:
             self._rate_scale *= adaptive.factor
-        base = value_at(self._rates[0], 0.0)
         bounds = adaptive.min_learning_rate / base, adaptive.max_learning_rate / base
         self._rate_scale = min(max(self._rate_scale, bounds[0]), bounds[1])

@@ -1,8 +1,9 @@
 """Quantities that change as training goes on."""
 
-from typing import Literal, Self
+from itertools import pairwise
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from poise.config import Config
 
@@ -17,7 +18,7 @@ class Schedule(Config):
     @field_validator("fractions")
     @classmethod
     def _increasing(cls, fractions: tuple[float, ...]) -> tuple[float, ...]:
-        if not fractions or fractions[0] != 0.0 or any(a >= b for a, b in zip(fractions, fractions[1:], strict=False)):
+        if not fractions or fractions[0] != 0.0 or any(a >= b for a, b in pairwise(fractions)):
             raise ValueError(f"must start at 0 and increase, got {list(fractions)}")
         return fractions
 
@@ -38,6 +39,17 @@ class Schedule(Config):
         return y0 + (y1 - y0) * (fraction - x0) / (x1 - x0)
 
 
-def value_at(quantity: "float | Schedule", fraction: float) -> float:
+def _never_negative(quantity: float | Schedule) -> float | Schedule:
+    values = quantity.values if isinstance(quantity, Schedule) else (quantity,)
+    if min(values) < 0.0:
+        raise ValueError(f"must be at least 0, got {min(values):g}")
+    return quantity
+
+
+Scheduled = Annotated[float | Schedule, AfterValidator(_never_negative)]
+"""A quantity that is not negative, constant or changing."""
+
+
+def value_at(quantity: float | Schedule, fraction: float) -> float:
     """A constant, or a schedule's value after `fraction` of the training."""
     return quantity.at(fraction) if isinstance(quantity, Schedule) else quantity

@@ -13,7 +13,7 @@ class ConcatExtractor(nn.Module):
     """Concatenates the components of an observation, each normalised by its running statistics.
 
     Args:
-        shapes: component name to shape of one sample, in the order of the features; an image's are its encoded features'.
+        shapes: component name to shape of one sample, in the order of the features; of an image, its features' shape.
         normalize: whether to normalise; without it the statistics stay unused.
         clip: bound of a normalised value's magnitude.
     """
