@@ -1,6 +1,7 @@
 """A rollout: T steps of N environments, time-major, and the minibatches an update draws from it."""
 
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -66,11 +67,21 @@ class Rollout:
         flat = {name: self._columns[name].flatten(0, 1) for name in names}
         observations = {name: value.flatten(0, 1) for name, value in self.observations.items()}
         for _ in range(epochs):
-            for part in torch.randperm(self.num_steps * self.num_envs).tensor_split(count):
+            order = torch.randperm(self.num_steps * self.num_envs)
+            # Gathered once for the whole epoch: a minibatch is then a slice, which costs nothing.
+            shuffled = {name: value.index_select(0, order) for name, value in flat.items()}
+            seen = {name: value.index_select(0, order) for name, value in observations.items()}
+            for rows in _split(len(order), count):
                 yield Minibatch(
-                    observations={name: value[part] for name, value in observations.items()},
-                    **{name: value[part] for name, value in flat.items()},
+                    observations={name: value[rows] for name, value in seen.items()},
+                    **{name: value[rows] for name, value in shuffled.items()},
                 )
+
+
+def _split(length: int, count: int) -> list[slice]:
+    """`count` parts of a range whose lengths differ by at most one."""
+    bounds = [length * part // count for part in range(count + 1)]
+    return [slice(start, end) for start, end in pairwise(bounds)]
 
 
 def _store(target: dict[str, Tensor], values: Mapping[str, Tensor], step: int, num_steps: int) -> None:
