@@ -77,15 +77,17 @@ class Categorical:
 
     Args:
         logits: (..., n), of any scale.
+        start: number of the first action.
     """
 
-    def __init__(self, logits: Tensor) -> None:
+    def __init__(self, logits: Tensor, start: int = 0) -> None:
         self.log_probs = F.log_softmax(logits, dim=-1)
+        self._start = start
 
     @property
     def mode(self) -> Tensor:
         """(...) int64, the most likely action."""
-        return self.log_probs.argmax(dim=-1)
+        return self.log_probs.argmax(dim=-1) + self._start
 
     @property
     def parameters(self) -> Tensor:
@@ -95,11 +97,11 @@ class Categorical:
     def sample(self) -> Tensor:
         """(...) int64."""
         flat = self.log_probs.detach().exp().reshape(-1, self.log_probs.shape[-1])
-        return torch.multinomial(flat, 1).reshape(self.log_probs.shape[:-1])
+        return torch.multinomial(flat, 1).reshape(self.log_probs.shape[:-1]) + self._start
 
     def log_prob(self, actions: Tensor) -> Tensor:
         """(...) log probability of actions (...)."""
-        return self.log_probs.gather(-1, actions.long().unsqueeze(-1)).squeeze(-1)
+        return self.log_probs.gather(-1, (actions.long() - self._start).unsqueeze(-1)).squeeze(-1)
 
     def entropy(self) -> Tensor:
         """(...) -sum p log p."""
@@ -130,8 +132,16 @@ class GaussianHead(nn.Module):
 
 
 class CategoricalHead(nn.Module):
-    """Logits from the network."""
+    """Logits from the network.
+
+    Args:
+        start: number of the first action.
+    """
+
+    def __init__(self, start: int = 0) -> None:
+        super().__init__()
+        self._start = start
 
     def forward(self, output: Tensor) -> Categorical:
         """(..., n) logits to distributions."""
-        return Categorical(output)
+        return Categorical(output, self._start)

@@ -1,13 +1,12 @@
 """The plain actor-critic: shared features, an actor and a critic of their own.
 
-    observation ──► extractor ──┬──► actor ──► head ──► distribution of actions
-    {name: (N, ...)}  (N, F)    └──► critic ─────────► value (N,)
+observation ──► extractor ──┬──► actor ──► head ──► distribution of actions
+{name: (N, ...)}  (N, F)    └──► critic ─────────► value (N,)
 """
 
 from collections.abc import Mapping
 from typing import Any
 
-import torch
 from gymnasium import spaces
 from torch import Tensor, nn
 
@@ -91,7 +90,7 @@ class ActorCritic(nn.Module):
     @property
     def action_std(self) -> Tensor:
         """Standard deviations of the last, Gaussian, distribution."""
-        return self.last_distribution.std  # type: ignore[attr-defined,no-any-return]
+        return self.last_distribution.std  # type: ignore[attr-defined]
 
     @property
     def entropy(self) -> Tensor:
@@ -136,10 +135,8 @@ class ActorCritic(nn.Module):
 def _head(action_space: spaces.Space[Any], config: PolicyConfig) -> tuple[int, nn.Module]:
     """Number of network outputs and the head that turns them into distributions."""
     if isinstance(action_space, spaces.Discrete):
-        return int(action_space.n), CategoricalHead()
+        return int(action_space.n), CategoricalHead(int(action_space.start))
     if isinstance(action_space, spaces.Box) and len(action_space.shape) == 1:
         count = action_space.shape[0]
         return count, GaussianHead(count, config.init_std, config.min_std)
-    raise InvalidValueError(
-        f"no policy for actions {action_space}; expected a Box with one axis or a Discrete space"
-    )
+    raise InvalidValueError(f"no policy for actions {action_space}; expected a Box with one axis or a Discrete space")
