@@ -1,6 +1,7 @@
 """The training loop: collect, learn, report, and let the callbacks look on."""
 
 import signal
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,7 @@ from poise.training.config import RunConfig
 from poise.training.environments import control_step, make_vector_env
 from poise.training.logging import MetricsLogger
 from poise.training.progress import ProgressBar
+from poise.training.stopwatch import Stopwatch
 from poise.training.threads import torch_threads
 
 
@@ -53,6 +55,7 @@ class Runner:
         self.step = 0
         self.stop_reason: str | None = None
         self._bar: ProgressBar | None = None
+        self._stopwatch: Stopwatch | None = None
 
     # --- the loop -------------------------------------------------------------------------------------------------
 
@@ -61,6 +64,7 @@ class Runner:
         if self.step == 0:
             self.collector.start(self._seeds())
             self.collector.warm_up_normalization()
+        self._stopwatch = Stopwatch(self.folder)
         bar = self._bar = ProgressBar(self.config.total_steps, "train", start=self.step)
         with bar, self._interruptible(), torch_threads(1):
             while self.step < self.config.total_steps and self.stop_reason is None:
@@ -87,6 +91,7 @@ class Runner:
 
     def _iterate(self) -> None:
         """One rollout and one update."""
+        began = time.perf_counter()
         last_values = self.collector.collect()
         fraction = self.step / self.config.total_steps
         with torch_threads(self.config.update_threads):
@@ -94,6 +99,8 @@ class Runner:
         before = self.step
         self.step += self.env.num_envs * self.config.algorithm.num_steps
         metrics = {f"update/{name}": value for name, value in metrics.items()} | self.collector.metrics()
+        if self._stopwatch is not None:
+            metrics |= self._stopwatch.metrics(self.step - before, began)
         self.logger.log(self.step, metrics)
         if self._bar is not None:
             self._bar.update(self.step, _headline(metrics))

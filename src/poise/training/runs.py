@@ -23,6 +23,7 @@ from poise.training.checkpoint import latest_checkpoint, load_checkpoint
 from poise.training.config import RunConfig
 from poise.training.environments import control_step
 from poise.training.runner import Runner
+from poise.training.video_callback import VideoCallback
 
 CONFIG = "config.yaml"
 ENCODER = "encoder"
@@ -159,5 +160,5 @@ def _encoder(config: RunConfig, run: Path) -> FrozenDepthEncoder | None:
 def _runner(
     config: RunConfig, folder: Path, encoder: FrozenDepthEncoder | None, callbacks: list[Callback] | None
 ) -> Runner:
-    chosen = [EvaluationCallback(), *(callbacks or []), CheckpointCallback()]
+    chosen = [EvaluationCallback(), VideoCallback(), *(callbacks or []), CheckpointCallback()]
     return Runner(config, folder, encoder, chosen)
