@@ -22,7 +22,7 @@ MAX_TORQUE = 10.0
 """Torque of a motor at full action, N m; the data sheet's sign: joint torque = -10 * action."""
 
 SPAWN_CLEARANCE = 0.01
-"""How far above the highest node below the ball the robot is lifted, m."""
+"""A robot is lifted by the height of the highest node below the ball and this, m; so its ball hangs 4 cm above that."""
 
 _BLOWN_UP = 1e3
 """A robot with a position (m) or velocity (m/s, rad/s) beyond this has diverged."""
@@ -79,7 +79,7 @@ class Simulation:
         return DepthCameras(self.model, tuple(names), height, width, max_depth, self._pool, self.threads)
 
     def reset(self, robots: Indices, seeds: Iterable[int]) -> None:
-        """Put robots upright and at rest onto terrains generated from `seeds`, `SPAWN_CLEARANCE` above the ground."""
+        """Put robots upright and at rest onto terrains generated from `seeds`, lifted clear of the ground."""
         wanted = np.fromiter(seeds, np.int64)
         changed = self.terrain_seeds[robots] != wanted
         list(self._pool.map(self._set_terrain, robots[changed], wanted[changed]))
