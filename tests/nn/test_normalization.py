@@ -1,0 +1,58 @@
+import numpy as np
+import pytest
+import torch
+from torch.testing import assert_close
+
+from poise.nn import EmpiricalNormalization
+
+
+def test_moments_over_batches_are_those_of_all_samples() -> None:
+    rng = np.random.default_rng(0)
+    batches = [rng.normal([5.0, -3.0], [0.1, 40.0], (size, 2)).astype(np.float32) for size in (1, 700, 3, 0, 90)]
+    normalizer = EmpiricalNormalization(2)
+    for batch in batches:
+        normalizer.update(torch.from_numpy(batch))
+    everything = np.concatenate(batches).astype(np.float64)
+    np.testing.assert_allclose(normalizer.mean, everything.mean(0), rtol=1e-5)
+    np.testing.assert_allclose(normalizer.std, everything.std(0), rtol=1e-4)
+    assert normalizer.count == len(everything)
+
+
+def test_leading_axes_are_all_samples() -> None:
+    x = torch.randn(4, 5, 2, 3)
+    batched, flat = EmpiricalNormalization((2, 3)), EmpiricalNormalization((2, 3))
+    batched.update(x)
+    flat.update(x.flatten(0, 1))
+    assert_close(batched.state_dict(), flat.state_dict())
+    assert batched(x).shape == x.shape
+
+
+def test_forward_normalises_without_moving_the_statistics() -> None:
+    normalizer = EmpiricalNormalization(3, eps=0.0)
+    x = 4.0 * torch.randn(1000, 3) + 7.0
+    normalizer.update(x)
+    before = {name: value.clone() for name, value in normalizer.state_dict().items()}
+    y = normalizer(x)
+    assert_close(y.mean(0), torch.zeros(3), atol=1e-4, rtol=0)
+    assert_close(y.std(0, correction=0), torch.ones(3), atol=1e-4, rtol=0)
+    assert_close(normalizer.state_dict(), before, rtol=0, atol=0)
+    assert_close(normalizer.inverse(y), x, atol=1e-4, rtol=1e-4)
+
+
+def test_before_the_first_update_nothing_is_shifted() -> None:
+    assert_close(EmpiricalNormalization(2, eps=0.0)(torch.tensor([[3.0, -4.0]])), torch.tensor([[3.0, -4.0]]))
+
+
+def test_clipping_and_a_component_that_never_varies() -> None:
+    normalizer = EmpiricalNormalization(1, eps=1e-2, clip=10.0)
+    normalizer.update(torch.full((50, 1), 2.0))
+    assert normalizer(torch.tensor([[2.0], [2.05], [9.0]])).flatten().tolist() == pytest.approx(
+        [0.0, 5.0, 10.0], abs=1e-4
+    )
+
+
+def test_it_stops_after_as_many_samples_as_asked() -> None:
+    normalizer = EmpiricalNormalization(1, until=10)
+    for value in (0.0, 1.0, 100.0):
+        normalizer.update(torch.full((6, 1), value))
+    assert_close(normalizer.mean, torch.tensor([0.5]))
