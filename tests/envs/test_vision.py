@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from poise.envs import BallbotVectorEnv
+from poise.sim.renderer import OpenGLError, opengl_available
 
 MakeRobots = Callable[..., BallbotVectorEnv]
 TINY = {"height": 8, "width": 8}
@@ -79,3 +80,28 @@ def test_depth_noise(make_robots: MakeRobots) -> None:
     inside = (truth > 0.1) & (truth < 0.9)
     assert (seen - truth)[inside].std() == pytest.approx(0.01, rel=0.05)
     assert seen.max() <= 1.0
+
+
+def test_colour_beside_depth_where_there_is_opengl(make_robots: MakeRobots) -> None:
+    options = {"cameras": {"rgb": True}, "terrain": {"nodes": 65}}
+    if not opengl_available()[0]:
+        with pytest.raises(OpenGLError, match="OpenGL"):
+            make_robots(2, **options)
+        return
+    colour, depth = make_robots(2, **options), make_robots(2, **options | {"cameras": {}})
+    seen, expected = colour.reset(seed=0)[0], depth.reset(seed=0)[0]
+    for name in ("rgbd_0", "rgbd_1"):
+        assert seen[name].shape == (2, 4, 64, 64)
+        np.testing.assert_array_equal(seen[name][:, 3:], expected[name])
+        assert seen[name][:, :3].std() > 0.01
+        assert colour.single_observation_space[name].contains(seen[name][1])
+
+
+def test_without_opengl_colour_is_refused_with_advice(make_robots: MakeRobots, monkeypatch: pytest.MonkeyPatch) -> None:
+    opengl_available.cache_clear()
+    monkeypatch.setenv("MUJOCO_GL", "disable")
+    try:
+        with pytest.raises(OpenGLError, match="unset it"):
+            make_robots(1, cameras={"rgb": True}, terrain={"nodes": 65})
+    finally:
+        opengl_available.cache_clear()

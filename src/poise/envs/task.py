@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from gymnasium import spaces
 from numpy.typing import NDArray
 
 from poise.envs import observations, rewards, rotations
 from poise.envs.disturbances import Disturbances
 from poise.envs.options import BallbotOptions
+from poise.envs.spaces import action_space, observation_space
 from poise.envs.vision import Vision
 from poise.errors import InvalidValueError
 from poise.sim.simulation import Indices, Simulation
@@ -59,8 +59,8 @@ class BallbotTask:
         self._velocity = np.zeros((num_robots, 3))
         self._scene_view: SceneView | None = None
         self.diverged_episodes = 0
-        self.observation_space = _observation_space(options)
-        self.action_space = spaces.Box(-1.0, 1.0, (3,), np.float32)
+        self.observation_space = observation_space(options)
+        self.action_space = action_space()
 
     # --- the life of an episode ---------------------------------------------------------------------------------
 
@@ -292,19 +292,3 @@ _STATE = ("steps", "episodes", "goal", "actions", "turn_rate", "velocity")
 def _unit(directions: Array) -> Array:
     """Directions (..., 2) scaled to length one."""
     return directions / np.linalg.norm(directions, axis=-1, keepdims=True)
-
-
-def _observation_space(options: BallbotOptions) -> spaces.Dict:
-    """Bounds of what one robot senses."""
-    limit = observations.VELOCITY_LIMIT
-    bounds = {"orientation": np.pi, "angular_vel": limit, "vel": limit, "motor_state": limit, "actions": 1.0}
-    noise = options.noise.model_dump()
-    parts: dict[str, spaces.Space[Any]] = {
-        name: spaces.Box(*((-np.inf, np.inf) if noise.get(name) else (-bound, bound)), (3,), np.float32)
-        for name, bound in bounds.items()
-    }
-    if options.goal.is_observed:
-        parts["goal"] = spaces.Box(-1.0, 1.0, (2,), np.float32)
-    if options.cameras.enabled:
-        parts.update(Vision.spaces(options))
-    return spaces.Dict(parts)

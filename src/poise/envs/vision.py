@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from gymnasium import spaces
 from numpy.typing import NDArray
 
 from poise.envs.options import BallbotOptions
 from poise.sim.simulation import Indices, Simulation
 
 CAMERAS = ("rgbd_0", "rgbd_1")
+AGE = "relative_image_timestamp"
 
 Generators = list[np.random.Generator]
 
@@ -35,15 +35,6 @@ class Vision:
         self._images = np.zeros((count, len(CAMERAS), channels, cameras.height, cameras.width), np.float32)
         self._age = np.zeros(count)
 
-    @staticmethod
-    def spaces(options: BallbotOptions) -> dict[str, spaces.Space[Any]]:
-        """Bounds of the images and of their age."""
-        cameras = options.cameras
-        shape = (4 if cameras.rgb else 1, cameras.height, cameras.width)
-        highest = max(cameras.max_depth, 1.0) if cameras.rgb else cameras.max_depth
-        images: dict[str, spaces.Space[Any]] = {name: spaces.Box(0.0, highest, shape, np.float32) for name in CAMERAS}
-        return images | {"relative_image_timestamp": spaces.Box(0.0, 1.0 / cameras.rate, (1,), np.float32)}
-
     def reset(self, robots: Indices, generators: Generators) -> None:
         """New episodes have begun: some robots take new images."""
         self._take(robots, generators)
@@ -58,7 +49,7 @@ class Vision:
     def observe(self) -> dict[str, NDArray[np.float32]]:
         """The latest images and their age, s."""
         images = {name: self._images[:, i] for i, name in enumerate(CAMERAS)}
-        return images | {"relative_image_timestamp": self._age[:, None].astype(np.float32)}
+        return images | {AGE: self._age[:, None].astype(np.float32)}
 
     def depth(self, robot: int) -> NDArray[np.float32]:
         """(2, H, W) the latest depth images of one robot, m."""
@@ -80,7 +71,8 @@ class Vision:
 
     def _take(self, robots: Indices, generators: Generators) -> None:
         self._age[robots] = 0.0
-        self._images = self._images.copy()
+        everyone = len(robots) == len(self._images)
+        self._images = np.empty_like(self._images) if everyone else self._images.copy()
         depth = self._images[:, :, -1]
         self._depth.render(self._simulation.qpos, self._simulation.heights, robots, depth)
         if self._color is not None:
