@@ -1,0 +1,106 @@
+import numpy as np
+import pytest
+import torch
+from gymnasium import spaces
+from torch.testing import assert_close
+
+from poise.errors import PoiseError
+from poise.perception import FrozenDepthEncoder
+from poise.perception.autoencoder import TinyAutoencoder
+from poise.policies import Sensing
+
+STEP = 0.002
+SPACE = spaces.Dict(
+    {
+        "vel": spaces.Box(-1.0, 1.0, (3,)),
+        "rgbd_0": spaces.Box(0.0, 1.0, (1, 8, 8)),
+        "rgbd_1": spaces.Box(0.0, 1.0, (1, 8, 8)),
+        "relative_image_timestamp": spaces.Box(0.0, 1.0, (1,)),
+    }
+)
+
+
+@pytest.fixture(scope="module")
+def encoder() -> FrozenDepthEncoder:
+    torch.manual_seed(0)
+    return FrozenDepthEncoder(TinyAutoencoder(8, 8, 1, 4).encoder)
+
+
+def observation(count: int, age: float = 0.0) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(0)
+    return {
+        "vel": rng.normal(size=(count, 3)),
+        "rgbd_0": rng.random((count, 1, 8, 8), np.float32),
+        "rgbd_1": rng.random((count, 1, 8, 8), np.float32),
+        "relative_image_timestamp": np.full((count, 1), age, np.float32),
+    }
+
+
+def test_arrays_become_tensors_of_their_own() -> None:
+    sensing = Sensing(spaces.Box(-1.0, 1.0, (2,)), None, 3, STEP)
+    array = np.arange(6, dtype=np.float64).reshape(3, 2)
+    (tensor,) = sensing(array).values()
+    array[:] = -1.0
+    assert sensing.shapes == {"observation": (2,)}
+    assert_close(tensor, torch.arange(6.0).view(3, 2))
+
+
+def test_images_become_features(encoder: FrozenDepthEncoder) -> None:
+    sensing = Sensing(SPACE, encoder, 5, STEP)
+    given = observation(5)
+    sensed = sensing(given)
+    assert sensing.shapes == {"vel": (3,), "rgbd_0": (4,), "rgbd_1": (4,), "relative_image_timestamp": (1,)}
+    assert list(sensed) == list(sensing.shapes)
+    for name in ("rgbd_0", "rgbd_1"):
+        assert torch.equal(sensed[name], encoder(torch.from_numpy(given[name])))
+
+
+def test_features_do_not_depend_on_the_number_of_threads(encoder: FrozenDepthEncoder) -> None:
+    given = observation(50)
+    one, many = (Sensing(SPACE, encoder, 50, STEP, threads=threads)(given) for threads in (1, 3))
+    assert all(torch.equal(one[name], many[name]) for name in one)
+
+
+def test_components_can_be_chosen(encoder: FrozenDepthEncoder) -> None:
+    assert list(Sensing(SPACE, None, 2, STEP, ("vel",))(observation(2))) == ["vel"]
+    assert list(Sensing(SPACE, encoder, 2, STEP, ("rgbd_1", "vel"))(observation(2))) == ["rgbd_1", "vel"]
+
+
+def test_final_observations_are_read_without_moving_on(encoder: FrozenDepthEncoder) -> None:
+    sensing = Sensing(SPACE, encoder, 4, STEP)
+    sensing(observation(4))
+    before = sensing.state()
+    last = observation(4)
+    last["rgbd_0"] = 1.0 - last["rgbd_0"]
+    final = np.full(4, None, dtype=object)
+    for robot in (1, 3):
+        final[robot] = {name: value[robot] for name, value in last.items()}
+    sensed = sensing.final(final, np.array([1, 3]))
+    assert_close(sensed["vel"], torch.from_numpy(last["vel"][[1, 3]]).float())
+    assert torch.equal(sensed["rgbd_0"], encoder(torch.from_numpy(last["rgbd_0"][[1, 3]])))
+    assert all(torch.equal(value, sensing.state()[name]) for name, value in before.items())
+
+
+def test_final_observations_that_are_arrays() -> None:
+    final = np.full(3, None, dtype=object)
+    final[2] = np.array([1.0, 2.0])
+    sensed = Sensing(spaces.Box(-9.0, 9.0, (2,)), None, 3, STEP).final(final, np.array([2]))
+    assert_close(sensed["observation"], torch.tensor([[1.0, 2.0]]))
+
+
+def test_state_carries_features_of_old_images_over(encoder: FrozenDepthEncoder) -> None:
+    first, second = (Sensing(SPACE, encoder, 3, STEP) for _ in range(2))
+    first(observation(3))
+    second.load_state(first.state())
+    later = observation(3, age=STEP)
+    later["rgbd_0"][:] = 0.0  # not looked at: by its age the image is still the old one
+    assert torch.equal(second(later)["rgbd_0"], first(later)["rgbd_0"])
+
+
+def test_what_cannot_be_sensed_is_refused(encoder: FrozenDepthEncoder) -> None:
+    with pytest.raises(PoiseError, match=r"holds images \(rgbd_0, rgbd_1\) but policy.encoder names no encoder"):
+        Sensing(SPACE, None, 2, STEP)
+    with pytest.raises(PoiseError, match="names speed; the environment gives .*vel"):
+        Sensing(SPACE, encoder, 2, STEP, ("vel", "speed"))
+    with pytest.raises(PoiseError, match="no policy for the observation observation of Discrete"):
+        Sensing(spaces.Discrete(3), None, 2, STEP)
