@@ -62,7 +62,7 @@ class VideoCallback(Callback):
         with self._unharmed(runner):
             self._tend(runner)
             if self._process is not None and runner.stop_reason != "interrupted":
-                runner.say(f"waiting up to {self._patience:.0f} s for {self._path.name} (Ctrl-C does not)")
+                runner.say(f"waiting for {self._path.name}, at most {self._patience:.0f} s; Ctrl-C ends the wait")
                 with contextlib.suppress(KeyboardInterrupt):
                     self._wait(runner)
             self._give_up()
