@@ -39,3 +39,10 @@ class PolicyConfig(Config):
     observations: tuple[str, ...] | None = Field(None, description="components the policy sees; all by default")
     encoder: str | None = Field(None, description="folder of the frozen depth encoder that turns images into features")
     encoder_precision: Literal["float32", "bfloat16"] = Field("float32", description="of the frozen encoder")
+
+    @field_validator("observations")
+    @classmethod
+    def _some_once(cls, names: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if names is not None and (not names or len(set(names)) < len(names)):
+            raise ValueError(f"must name at least one component and none twice, got {list(names)}")
+        return names

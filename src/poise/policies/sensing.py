@@ -44,6 +44,8 @@ class Sensing:
                 f"the observation holds images ({', '.join(images)}) but policy.encoder names no encoder; "
                 "make one with 'poise pretrain', or turn the cameras off with env.options.cameras.enabled=false"
             )
+        if encoder is not None:
+            _check_images({name: components[name] for name in images}, encoder)
         self._cameras = EncodedCameras(encoder, images, num_envs, control_step, threads) if encoder and images else None
         self.shapes = {
             name: (encoder.spec.latent,) if name in images and encoder else components[name] for name in self._names
@@ -98,6 +100,16 @@ def _components(space: spaces.Space[Any]) -> dict[str, tuple[int, ...]]:
             f"no policy for the observation {', '.join(unknown)} of {space}; expected arrays, or a mapping of arrays"
         )
     return {name: tuple(part.shape or ()) for name, part in parts.items()}
+
+
+def _check_images(images: Mapping[str, tuple[int, ...]], encoder: FrozenDepthEncoder) -> None:
+    expected = (encoder.spec.channels, encoder.spec.height, encoder.spec.width)
+    wrong = [f"{name} has {shape}" for name, shape in images.items() if shape != expected]
+    if wrong:
+        raise InvalidValueError(
+            f"the encoder reads images of shape {expected} (channels, height, width), but {' and '.join(wrong)}; "
+            "pretrain one on images of these cameras, or set env.options.cameras to its size"
+        )
 
 
 def _chosen(components: Mapping[str, tuple[int, ...]], names: tuple[str, ...] | None) -> tuple[str, ...]:

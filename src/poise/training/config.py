@@ -55,9 +55,11 @@ class VideoConfig(Config):
 class RunConfig(Config):
     """A training run."""
 
-    seed: int = Field(0, ge=0, description="determines the run on a given machine")
+    seed: int = Field(0, ge=0, lt=2**63, description="determines the run on a given machine")
     total_steps: int = Field(1_000_000, ge=1, description="environment steps, summed over the environments")
-    threads: int = Field(0, ge=0, description="for physics and cameras; 0 for all cores; results do not depend on it")
+    threads: int = Field(
+        0, ge=0, le=1024, description="for physics and cameras; 0 for all cores; results do not depend on it"
+    )
     update_threads: int = Field(
         2, ge=1, le=1024, description="torch's threads in the updates; another number rounds sums differently"
     )

@@ -19,7 +19,7 @@ class ProgressBar:
     """Shows steps, steps per second, time left and a few metrics, while used as a context manager.
 
     total_steps: where the work ends. start: where it begins, above zero when resumed, so that steps done by an
-    earlier process do not count as speed. console and clock (seconds) are for tests.
+    earlier process do not count as speed. unit: what is counted. console and clock (seconds) are for tests.
     """
 
     def __init__(
@@ -29,10 +29,12 @@ class ProgressBar:
         start: int = 0,
         console: Console | None = None,
         clock: Callable[[], float] = time.monotonic,
+        unit: str = "steps",
     ) -> None:
         self._total, self._description, self._step = total_steps, description, start
         self._console = console or Console(highlight=False)
         self._clock = clock
+        self._unit = unit
         self._metrics: dict[str, float] = {}
         self._began = self._last_line = clock()
         self._recent = deque([(self._began, start)])
@@ -80,9 +82,12 @@ class ProgressBar:
     def status(self) -> str:
         """For example `120,000/1,000,000 steps (12 %), 9,500 steps/s, 0:01:33 left, return 85.2`."""
         speed = self._speed()
-        parts = [f"{self._step:,}/{self._total:,} steps ({100 * self._step // max(self._total, 1)} %)"]
+        parts = [f"{self._step:,}/{self._total:,} {self._unit} ({100 * self._step // max(self._total, 1)} %)"]
         if speed > 0:
-            parts += [f"{speed:,.0f} steps/s", f"{_clock_time(max(self._total - self._step, 0) / speed)} left"]
+            parts += [
+                f"{speed:,.{0 if speed >= 10 else 1}f} {self._unit}/s",
+                f"{_clock_time(max(self._total - self._step, 0) / speed)} left",
+            ]
         parts += [f"{name} {value:.3g}" for name, value in self._metrics.items()]
         return ", ".join(parts)
 

@@ -19,15 +19,16 @@ from poise.perception import FrozenDepthEncoder
 from poise.policies import ActorCritic, PolicyAgent, Sensing
 from poise.sim.simulation import available_cores
 from poise.training.callbacks import Callback, CheckpointCallback, EvaluationCallback
-from poise.training.checkpoint import latest_checkpoint, load_checkpoint
+from poise.training.checkpoint import latest_checkpoint, load_checkpoint, step_folder
 from poise.training.config import RunConfig
-from poise.training.environments import control_step
+from poise.training.environments import control_step, make_vector_env
 from poise.training.runner import Runner
 from poise.training.video_callback import VideoCallback
 
 CONFIG = "config.yaml"
 ENCODER = "encoder"
 BEST = "best"
+PROGRESS = "progress.csv"
 
 
 def start_run(config: RunConfig, folder: Path, callbacks: list[Callback] | None = None) -> Runner:
@@ -43,6 +44,7 @@ def start_run(config: RunConfig, folder: Path, callbacks: list[Callback] | None 
     precision = config.policy.encoder_precision
     encoder = FrozenDepthEncoder.load(config.policy.encoder, precision) if config.policy.encoder else None
     runner = _runner(config, folder, encoder, callbacks)
+    _check_evaluation(config)
     with explained(f"write {folder}"):
         folder.mkdir(parents=True, exist_ok=True)
         if config.policy.encoder:
@@ -58,9 +60,12 @@ def resume_run(folder: Path, callbacks: list[Callback] | None = None) -> Runner:
 
     Raises:
         MissingFileError: there is no run.
+        PoiseError: what is there cannot go on, and would be lost by beginning again.
     """
     config = read_config(folder)
     checkpoint = latest_checkpoint(folder)
+    if checkpoint is None:
+        _check_nothing_is_lost(folder)
     runner = _runner(config, folder, _encoder(config, folder), callbacks)
     if checkpoint is None:
         runner.logger.restore(0, rows=0)
@@ -127,6 +132,26 @@ def load_policy(path: Path) -> TrainedPolicy:
     state = load_checkpoint(checkpoint)
     weights = state.get("policy") or _acting_weights(state, checkpoint)
     return TrainedPolicy(config, _encoder(config, run), weights, checkpoint)
+
+
+def _check_evaluation(config: RunConfig) -> None:
+    """The evaluation's environment is made once, so that its options are not found wrong after hours of training."""
+    if config.evaluation.options:
+        make_vector_env(config.env.id, 1, config.env.options | config.evaluation.options).close()
+
+
+def _check_nothing_is_lost(folder: Path) -> None:
+    """Without a complete checkpoint a run begins again, which is right only if it never got as far as one."""
+    damaged = sorted(place.name for place in step_folder(folder, 0).parent.glob("step_*"))
+    if damaged:
+        raise PoiseError(
+            f"{folder} holds no complete checkpoint, {' and '.join(damaged)} being damaged; "
+            "start again with another '--out'"
+        )
+    if (folder / BEST).exists() and not (folder / PROGRESS).exists():
+        raise PoiseError(
+            f"{folder} holds a finished policy and no checkpoint to go on from; start another run with '--out'"
+        )
 
 
 def _choose_checkpoint(run: Path) -> Path:
