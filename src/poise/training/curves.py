@@ -1,0 +1,202 @@
+"""What there is to plot of training runs: finding them, and their curves as numbers."""
+
+import glob
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from poise.errors import MissingFileError, PoiseError
+from poise.files import explained
+from poise.training.config import RunConfig
+from poise.training.logging import STEP, read_progress
+from poise.training.runs import CONFIG, read_config
+from poise.training.stopwatch import SECONDS, STEPS_PER_SECOND
+
+Array = NDArray[np.float64]
+
+_MOST_POINTS = 500
+"""More would not show, but make files large."""
+
+
+class Curve(NamedTuple):
+    """Points (n,), and where there is one the 95 % interval (n,) around each."""
+
+    x: Array
+    y: Array
+    low: Array | None = None
+    high: Array | None = None
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run's folder, read."""
+
+    folder: Path
+    name: str
+    config: RunConfig
+    progress: dict[str, NDArray[Any]]
+    evaluations: list[dict[str, Any]]
+
+    @property
+    def recipe(self) -> str:
+        """The configuration without its seed: what several seeds of a run have in common."""
+        return self.config.model_copy(update={"seed": 0}).model_dump_json()
+
+
+class Panel(NamedTuple):
+    """One set of axes."""
+
+    title: str
+    form: Literal["number", "rate", "count"]
+    curve: Callable[[Run], Curve | None]
+    against: Literal["steps", "hours"] = "steps"
+
+
+def find_runs(places: Iterable[Path | str]) -> list[Path]:
+    """Run folders among run folders, folders full of runs, and patterns such as `runs/navigate-*`; in order, once each.
+
+    Raises:
+        MissingFileError: a place holds none.
+    """
+    found: dict[Path, None] = {}
+    for place in places:
+        matches = [Path(place)] if Path(place).exists() else [Path(match) for match in sorted(glob.glob(str(place)))]
+        within = [match for folder in matches for match in _runs_in(folder)]
+        if not within:
+            raise MissingFileError(f"{place} holds no run; expected the folder of one, a folder of runs, or a pattern")
+        found.update(dict.fromkeys(within))
+    return list(found)
+
+
+def _runs_in(folder: Path) -> list[Path]:
+    if (folder / CONFIG).exists():
+        return [folder]
+    return sorted(path.parent for path in folder.glob(f"*/{CONFIG}")) if folder.is_dir() else []
+
+
+def read_runs(folders: list[Path]) -> list[Run]:
+    """Runs under names that tell them apart.
+
+    Raises:
+        PoiseError: a folder is no run, or damaged.
+    """
+    return [
+        Run(folder, name, read_config(folder), _progress(folder), _evaluations(folder / "evaluations.json"))
+        for folder, name in zip(folders, _names(folders), strict=True)
+    ]
+
+
+def _names(folders: list[Path]) -> list[str]:
+    """As many of the last parts of each path as tell it from the others."""
+    parts = [folder.absolute().parts for folder in folders]
+    for depth in range(1, max(map(len, parts), default=0) + 1):
+        names = ["/".join(part[-depth:]) for part in parts]
+        if len(set(names)) == len(set(parts)):
+            break
+    return names
+
+
+def _progress(folder: Path) -> dict[str, NDArray[Any]]:
+    """What was logged; nothing yet in a run that has just begun, or in a model that was passed on without its log."""
+    return read_progress(folder) if (folder / "progress.csv").exists() else {STEP: np.empty(0, np.int64)}
+
+
+def _evaluations(path: Path) -> list[dict[str, Any]]:
+    if not path.exists():
+        return []
+    with explained(f"read {path}"):
+        content = path.read_bytes()
+    try:
+        history: list[dict[str, Any]] = json.loads(content)
+        for entry in history:
+            _ = int(entry["step"]), entry["return"]["mean"], entry["success_rate"]["mean"], entry["speed"]["mean"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise PoiseError(f"{path} is damaged; remove it to plot the rest of the run") from error
+    return history
+
+
+# --- curves -------------------------------------------------------------------------------------------------------
+
+
+def evaluated(metric: str, against: Literal["steps", "hours"] = "steps") -> Callable[[Run], Curve | None]:
+    """The evaluations' mean of a metric, with its interval."""
+
+    def curve(run: Run) -> Curve | None:
+        x = np.array([entry["step"] for entry in run.evaluations], np.float64)
+        y, low, high = (
+            np.array([_number(entry[metric].get(part)) for entry in run.evaluations], np.float64)
+            for part in ("mean", "low", "high")
+        )
+        if against == "hours":
+            x = _hours(run, x)
+        known = np.isfinite(x) & np.isfinite(y)
+        return Curve(x[known], y[known], low[known], high[known]) if known.any() else None
+
+    return curve
+
+
+def logged(metric: str, smooth: int = 1) -> Callable[[Run], Curve | None]:
+    """A column of the log; each point the median of `smooth` rows."""
+
+    def curve(run: Run) -> Curve | None:
+        column = run.progress.get(metric)
+        if column is None or not np.isfinite(column).any():
+            return None
+        known = np.isfinite(column)
+        x, y = run.progress[STEP][known].astype(np.float64), column[known]
+        return Curve(*_thinned(x, _medians(y, smooth)))
+
+    return curve
+
+
+def _hours(run: Run, steps: Array) -> Array:
+    """When steps were reached, h; not a number where the log does not tell."""
+    seconds = run.progress.get(SECONDS)
+    if seconds is None or not np.isfinite(seconds).any():
+        return np.full(len(steps), np.nan)
+    known = np.isfinite(seconds)
+    return np.interp(steps, run.progress[STEP][known], seconds[known]) / 3600.0
+
+
+def _medians(values: Array, window: int) -> Array:
+    half = window // 2
+    padded = np.pad(values, half, mode="edge")
+    result: Array = np.median(np.lib.stride_tricks.sliding_window_view(padded, 2 * half + 1), axis=1)
+    return result
+
+
+def _thinned(x: Array, y: Array) -> tuple[Array, Array]:
+    """At most `_MOST_POINTS` points, each the mean of neighbours."""
+    if len(x) <= _MOST_POINTS:
+        return x, y
+    parts = zip(np.array_split(x, _MOST_POINTS), np.array_split(y, _MOST_POINTS), strict=True)
+    means = np.array([(xs.mean(), ys.mean()) for xs, ys in parts])
+    return means[:, 0], means[:, 1]
+
+
+def _number(value: Any) -> float:
+    return float("nan") if value is None else float(value)
+
+
+EVALUATED = (
+    Panel("Return, evaluated", "number", evaluated("return")),
+    Panel("Survival, evaluated", "rate", evaluated("success_rate")),
+    Panel("Speed along the goal, evaluated, m/s", "number", evaluated("speed")),
+)
+COMPARED = (
+    *EVALUATED,
+    Panel("Return while learning", "number", logged("episode/return", smooth=5)),
+    Panel("Return, evaluated, by wall time", "number", evaluated("return", "hours"), "hours"),
+    Panel("Environment steps per second", "count", logged(STEPS_PER_SECOND, smooth=25)),
+)
+REPORTED = (
+    *EVALUATED,
+    Panel("Return while learning", "number", logged("episode/return", smooth=5)),
+    Panel("Explained variance of the value function", "number", logged("update/explained_variance", smooth=25)),
+    Panel("Environment steps per second", "count", logged(STEPS_PER_SECOND, smooth=25)),
+)
