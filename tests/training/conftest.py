@@ -1,6 +1,7 @@
 """Run folders written by hand, for what reads them."""
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ import pytest
 from poise.config import save_yaml
 from poise.training.config import RunConfig
 from poise.training.logging import MetricsLogger
+
+sys.path.insert(0, str(Path(__file__).parent))  # for `worlds`: with importlib's import mode, pytest adds nothing
 
 
 @pytest.fixture(scope="session")
