@@ -130,6 +130,11 @@ class GaussianHead(nn.Module):
         """(..., A) means to distributions."""
         return DiagonalGaussian(output, self.log_std.clamp(*self._bounds))
 
+    @torch.no_grad()
+    def limit_std(self, max_std: float) -> None:
+        """Lower the standard deviations that exceed `max_std`, which may rise again in training."""
+        self.log_std.clamp_(max=math.log(max_std))
+
 
 class CategoricalHead(nn.Module):
     """Logits from the network.

@@ -124,6 +124,11 @@ class ActorCritic(nn.Module):
         """Take a rollout's observations into the running statistics; never between acting and learning from it."""
         self.extractor.update_normalization(observation)
 
+    def limit_std(self, max_std: float) -> None:
+        """Lower the actions' standard deviations that exceed `max_std`; categorical actions have none."""
+        if isinstance(self.head, GaussianHead):
+            self.head.limit_std(max_std)
+
     def auxiliary_losses(self, observation: TensorObservation) -> dict[str, Tensor]:
         """Further losses to be added to the algorithm's, by name; each already weighted. None here."""
         return {}
