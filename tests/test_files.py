@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from poise.errors import MissingFileError, PoiseError
-from poise.files import explained, write_atomically
+from poise.errors import InvalidValueError, MissingFileError, PoiseError
+from poise.files import check_destination, explained, write_atomically
 
 
 def test_writes_and_replaces_and_leaves_no_neighbour(tmp_path: Path) -> None:
@@ -44,3 +44,14 @@ def test_explained_keeps_the_kind_of_error() -> None:
         Path("/").read_bytes()
     with pytest.raises(KeyError), explained("read it"):
         raise KeyError("not the disk's fault")
+
+
+def test_a_destination_is_checked_before_the_work(tmp_path: Path) -> None:
+    check_destination(None)
+    check_destination(tmp_path / "new.json")
+    (tmp_path / "old.json").touch()
+    check_destination(tmp_path / "old.json")
+    with pytest.raises(MissingFileError, match=r"cannot write .*x\.json: the folder .*deep does not exist"):
+        check_destination(tmp_path / "deep" / "x.json")
+    with pytest.raises(InvalidValueError, match="it is a folder; name a file"):
+        check_destination(tmp_path)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from poise.errors import MissingFileError, PoiseError
+from poise.errors import InvalidValueError, MissingFileError, PoiseError
 
 
 @contextmanager
@@ -33,6 +33,21 @@ def flush_to_disk(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def check_destination(path: Path | None) -> None:
+    """Before long work for one file: refuse a `path` where it could not be put afterwards. None stands for no file.
+
+    Raises:
+        MissingFileError: its folder does not exist.
+        InvalidValueError: it is a folder itself.
+    """
+    if path is None:
+        return
+    if not path.parent.is_dir():
+        raise MissingFileError(f"cannot write {path}: the folder {path.parent} does not exist; make it first")
+    if path.is_dir():
+        raise InvalidValueError(f"cannot write {path}: it is a folder; name a file")
 
 
 def write_atomically(path: Path, content: str) -> None:

@@ -84,10 +84,8 @@ class ProgressBar:
         speed = self._speed()
         parts = [f"{self._step:,}/{self._total:,} {self._unit} ({100 * self._step // max(self._total, 1)} %)"]
         if speed > 0:
-            parts += [
-                f"{speed:,.{0 if speed >= 10 else 1}f} {self._unit}/s",
-                f"{_clock_time(max(self._total - self._step, 0) / speed)} left",
-            ]
+            rate = f"{speed:,.0f}" if speed >= 10 else f"{speed:.1f}".removesuffix(".0")
+            parts += [f"{rate} {self._unit}/s", f"{_clock_time(max(self._total - self._step, 0) / speed)} left"]
         parts += [f"{name} {value:.3g}" for name, value in self._metrics.items()]
         return ", ".join(parts)
 
