@@ -1,0 +1,157 @@
+"""Policies side by side on the same episodes: trained ones by their folder, baselines by their name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gymnasium.vector import VectorEnv
+from rich.table import Table
+
+from poise.config import load_yaml, parse
+from poise.errors import MissingFileError, PoiseError, did_you_mean
+from poise.files import explained, write_atomically
+from poise.policies import Agent
+from poise.policies.baselines import BASELINES
+from poise.training.config import RunConfig
+from poise.training.environments import make_vector_env
+from poise.training.evaluation import Evaluation, evaluate
+from poise.training.progress import ProgressBar
+from poise.training.runs import load_policy
+
+_BALLBOTS = ("poise/Ballbot-v0", "ballbot-v0.1")
+
+AgentFor = Callable[[VectorEnv[Any, Any, Any]], Agent]
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A policy and the environment it is measured in."""
+
+    name: str
+    agent_for: AgentFor
+    config: RunConfig
+    has_eyes: bool = True
+
+    @property
+    def env_options(self) -> dict[str, Any]:
+        """Of the evaluation: the training's, with those that the evaluation replaces."""
+        return self.config.env.options | self.config.evaluation.options
+
+    @property
+    def measured_options(self) -> dict[str, Any]:
+        """The same, but without cameras for a ballbot policy that has no use for them, which takes half the time."""
+        options = self.env_options
+        cameras = options.get("cameras", {})
+        if self.has_eyes or self.config.env.id not in _BALLBOTS or not isinstance(cameras, Mapping):
+            return options
+        return options | {"cameras": {**cameras, "enabled": False}}
+
+
+def contender(name: str, config: Path | None = None) -> Contender:
+    """A baseline by its name, or else the trained policy in a folder.
+
+    Args:
+        name: 'pid', 'do-nothing', or the folder of a run or a checkpoint.
+        config: names the environment; by default a policy's own, and the data sheet's for a baseline.
+
+    Raises:
+        MissingFileError, InvalidValueError: there is no such policy.
+    """
+    chosen = None if config is None else parse(RunConfig, load_yaml(config), str(config))
+    if name in BASELINES:
+        return Contender(name, BASELINES[name], chosen or RunConfig(), has_eyes=False)
+    if not Path(name).exists():
+        hint = (
+            did_you_mean(name, BASELINES)
+            or f"; expected the folder of a run or a checkpoint or one of {', '.join(BASELINES)}"
+        )
+        raise MissingFileError(f"there is no policy '{name}'{hint}")
+    trained = load_policy(Path(name))
+    return Contender(name, trained.agent_for, chosen or trained.config)
+
+
+def baselines_for(rival: Contender) -> list[Contender]:
+    """The baselines, in the environment of another contender."""
+    return [
+        Contender(name, agent_for, rival.config, has_eyes=False)
+        for name, agent_for in BASELINES.items()
+        if name != rival.name
+    ]
+
+
+def measure(rival: Contender, episodes: int, seed: int) -> Evaluation:
+    """Evaluate on `episodes` seeds from `seed` on, under a progress bar of finished episodes."""
+    config, options = rival.config, rival.measured_options
+    with ProgressBar(episodes, rival.name, unit="episodes") as bar:
+        steps = 0
+
+        def show(finished: int) -> None:
+            nonlocal steps
+            steps += 1
+            bar.update(finished, {"step": steps})
+
+        return evaluate(
+            rival.agent_for,
+            lambda count: make_vector_env(config.env.id, count, options, config.threads),
+            episodes,
+            seed,
+            on_step=show,
+        )
+
+
+def comparison_table(evaluations: Mapping[str, Evaluation]) -> Table:
+    """One row for each policy: means with 95 % intervals."""
+    first = next(iter(evaluations.values()))
+    count = len(first.returns)
+    table = Table(title=f"{count} episodes on seeds {first.seed} to {first.seed + count - 1}, means and 95 % intervals")
+    table.add_column("policy")
+    for heading in ("return", "survives", "time steps", "speed along the goal, m/s"):
+        table.add_column(heading, justify="right")
+    for name, evaluation in evaluations.items():
+        summary = evaluation.summary()
+        table.add_row(
+            name,
+            _cell(summary["return"], "{:.1f}"),
+            _cell(summary["success_rate"], "{:.1%}"),
+            _cell(summary["length"], "{:.0f}"),
+            _cell(summary["speed"], "{:.3f}"),
+        )
+    return table
+
+
+def save_comparison(path: Path, first: Contender, evaluations: Mapping[str, Evaluation]) -> None:
+    """Write everything measured as JSON, with the environment it was measured in."""
+    content = {
+        "environment": {"id": first.config.env.id, "options": first.env_options},
+        "policies": {name: evaluation.to_json() for name, evaluation in evaluations.items()},
+    }
+    write_atomically(path, json.dumps(content, indent=1) + "\n")
+
+
+def load_comparison(path: Path) -> dict[str, Any]:
+    """What `save_comparison` wrote: an evaluation in its JSON form for each policy, by name.
+
+    Raises:
+        PoiseError: the file is missing or something else.
+    """
+    with explained(f"read {path}"):
+        text = path.read_text(errors="replace")
+    try:
+        policies = json.loads(text)["policies"]
+        return dict(policies.items())
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise PoiseError(f"{path} is no evaluation; expected what 'poise evaluate --json FILE' writes") from error
+
+
+def _cell(interval: Mapping[str, float | None], form: str) -> str:
+    """`85.4 (84.9 to 85.9)`; a dash for what the environment does not tell."""
+    mean, low, high = interval["mean"], interval["low"], interval["high"]
+    if mean is None:
+        return "–"
+    if low is None or high is None:  # a single episode says nothing of the spread
+        return form.format(mean)
+    return f"{form.format(mean)} ({form.format(low)} to {form.format(high)})"

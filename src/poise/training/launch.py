@@ -1,0 +1,86 @@
+"""Starting or continuing a training run from what was typed, and what to say when it is over."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from poise.config import apply_overrides, load_yaml, parse
+from poise.errors import InvalidValueError
+from poise.training.callbacks import describe
+from poise.training.config import RunConfig
+from poise.training.runner import Runner
+from poise.training.runs import BEST, read_config, resume_run, start_run
+
+
+def configure(config: Path, overrides: Mapping[str, str]) -> RunConfig:
+    """The configuration in a file, with the command line's settings put in place of its own."""
+    where = f"{config} with the command line's settings" if overrides else str(config)
+    return parse(RunConfig, apply_overrides(load_yaml(config), overrides), where)
+
+
+def launch(
+    config: Path | None,
+    overrides: Mapping[str, str],
+    out: Path | None = None,
+    resume: Path | None = None,
+) -> Runner:
+    """A run that is ready to train.
+
+    Args:
+        config: of a new run; may be named again when one is resumed, unchanged.
+        overrides: settings by dotted key.
+        out: folder of a new run; by default one named after the configuration and the time, in `runs/`.
+        resume: folder of a run to go on with.
+
+    Raises:
+        InvalidValueError: neither or too much was asked for.
+    """
+    if resume is None:
+        if config is None:
+            raise InvalidValueError("poise train needs a CONFIG, or '--resume DIR' to go on with a run")
+        folder = out or Path("runs") / f"{config.stem}-{datetime.now():%Y%m%d-%H%M%S}"
+        return start_run(configure(config, overrides), folder)
+    if out is not None:
+        raise InvalidValueError("'--resume' goes on in the run's own folder; leave '--out' away")
+    _check_unchanged(read_config(resume), config or resume / "config.yaml", overrides, resume)
+    return resume_run(resume)
+
+
+def closing_words(folder: Path) -> list[str]:
+    """What a finished run has to show, and what can be done with it."""
+    lines = []
+    path = folder / "evaluations.json"
+    if path.exists():
+        history: list[dict[str, Any]] = json.loads(path.read_text())
+        lines.append(f"last evaluation, after {history[-1]['step']:,} steps: {describe(history[-1])}")
+        lines += [f"best policy in {folder / BEST}"] if (folder / BEST).exists() else []
+    lines.append(f"run in {folder}")
+    lines.append(f"next: poise evaluate {folder}   |   poise play {folder}   |   poise report {folder}")
+    return lines
+
+
+def _check_unchanged(running: RunConfig, config: Path, overrides: Mapping[str, str], folder: Path) -> None:
+    """A resumed run goes on as it was begun, bit for bit: other settings would make it another run."""
+    asked = configure(config, overrides).model_dump()
+    different = sorted(_differences(running.model_dump(), asked))
+    if different:
+        raise InvalidValueError(
+            f"{folder} was begun with other settings of {', '.join(different[:5])}; resume it without settings, "
+            "or start a new run with '--out'"
+        )
+
+
+def _differences(one: Mapping[str, Any], other: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """Dotted keys whose values differ."""
+    found = []
+    for name in {**one, **other}:
+        a, b = one.get(name), other.get(name)
+        if isinstance(a, Mapping) and isinstance(b, Mapping):
+            found += _differences(a, b, f"{prefix}{name}.")
+        elif a != b:
+            found.append(f"{prefix}{name}")
+    return found
