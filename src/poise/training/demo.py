@@ -1,0 +1,211 @@
+"""The main job from beginning to end: depth images, encoder, training, evaluation, video, report.
+
+    <out>/images/  encoder/  run/  evaluation.json  video.mp4  report.html  demo.json
+
+Each stage that ends is written down in `demo.json`; called again, the demo goes on with the first that did not.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from poise.config import apply_overrides, load_yaml, parse
+from poise.errors import InvalidValueError, PoiseError
+from poise.files import write_atomically
+from poise.perception import ImageDataset, PretrainConfig, pretrain
+from poise.training.checkpoint import latest_checkpoint
+from poise.training.collection import CollectConfig, collect
+from poise.training.comparison import (
+    baselines_for,
+    comparison_table,
+    contender,
+    load_comparison,
+    measure,
+    save_comparison,
+)
+from poise.training.config import RunConfig
+from poise.training.progress import ProgressBar
+from poise.training.report import write_report
+from poise.training.runs import resume_run, start_run
+from poise.training.video import record_video
+
+EPISODES = 100
+VIDEO_SECONDS = 12.0
+SEED = 1_000_000
+"""Of the first evaluation episode; training and its evaluations use smaller ones."""
+
+_SAME_CAMERAS = ("height", "width", "max_depth")
+
+Figures = dict[str, Any]
+
+
+@dataclass
+class Demo:
+    """One demo in one folder."""
+
+    out: Path
+    config: RunConfig
+    console: Console = field(default_factory=lambda: Console(highlight=False))
+    stages: dict[str, Figures] = field(default_factory=dict)
+
+    def stage(self, name: str, introduction: str, work: Callable[[Demo], Figures]) -> None:
+        """Do a stage that is not done yet, and write down its figures and how long it took."""
+        before = self.stages.get(name, {})
+        if before.get("done"):
+            self.console.print(f"[bold]{name}[/]: done before, in {before['seconds']:.0f} s")
+            return
+        self.console.print(f"\n[bold]{name}[/]: {introduction}")
+        start, figures = time.perf_counter(), Figures(done=False)
+        try:
+            figures = {"done": True} | work(self)
+        finally:  # time that was spent before an interruption counts
+            seconds = before.get("seconds", 0.0) + time.perf_counter() - start
+            self.stages[name] = {"seconds": round(seconds, 2)} | figures
+            self.save()
+        self.console.print(f"  took {seconds:.0f} s")
+
+    @property
+    def seconds(self) -> float:
+        """Of all stages together."""
+        return float(sum(stage["seconds"] for stage in self.stages.values()))
+
+    def save(self) -> None:
+        """Write `demo.json`."""
+        content = {
+            "seconds": round(self.seconds, 2),
+            "stages": self.stages,
+            "config": self.config.model_dump(mode="json"),
+        }
+        write_atomically(self.out / "demo.json", json.dumps(content, indent=1) + "\n")
+
+
+def run_demo(out: Path, config: Path) -> Demo:
+    """Do the main job in the folder `out`, with the training of the configuration file `config`.
+
+    Raises:
+        PoiseError: something is wrong with the configuration, the folder or the disk.
+    """
+    demo = _begin(out, config)
+    console = demo.console
+    console.print(
+        f"A ballbot learns to see its way over rough ground. Everything goes to {out}/, Ctrl-C may interrupt."
+    )
+    demo.stage("collect", "robots stumble about on random terrain; their two depth cameras record it", _collect)
+    demo.stage("pretrain", "an autoencoder learns to squeeze a depth image into 20 numbers", _pretrain)
+    demo.stage("train", f"{demo.config.env.num_envs} robots at once learn to balance and travel", _train)
+    demo.stage(
+        "evaluate", f"{EPISODES} terrains that it has never seen, beside doing nothing and a PID controller", _evaluate
+    )
+    demo.stage("video", "one of those terrains, from outside", _video)
+    demo.stage("report", "curves, figures and settings on one page", _report)
+    console.print(f"\n[bold]Done[/] in {_minutes(demo.seconds)}. See for yourself:")
+    console.print(f"  video   {out / 'video.mp4'}\n  report  {out / 'report.html'}", soft_wrap=True)
+    console.print(f"  again   poise play {out / 'run'} --seed 7   |   poise evaluate {out / 'run'}", soft_wrap=True)
+    return demo
+
+
+def _begin(out: Path, config: Path) -> Demo:
+    """A new demo, or the one that `out` holds; never a mixture of two."""
+    encoder = {"policy.encoder": str(out / "encoder" / "encoder")}
+    run = parse(RunConfig, apply_overrides(load_yaml(config), encoder), str(config))
+    journal = out / "demo.json"
+    if not journal.exists():
+        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+            raise InvalidValueError(f"{out} is something else than a demo; choose another folder with '--out'")
+        demo = Demo(out, run)
+        demo.save()
+        return demo
+    try:
+        content = json.loads(journal.read_text())
+        stages, there = dict(content["stages"]), content["config"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise PoiseError(f"{journal} is damaged ({error}); choose another folder with '--out'") from error
+    if there != run.model_dump(mode="json"):
+        raise InvalidValueError(
+            f"{out} holds a demo of other settings than {config}; choose another folder with '--out'"
+        )
+    return Demo(out, run, stages=stages)
+
+
+# --- the stages ---------------------------------------------------------------------------------------------------
+
+
+def _collect(demo: Demo) -> Figures:
+    """Images of the terrain and cameras that the policy will train with."""
+    options = demo.config.env.options
+    cameras = {name: value for name, value in options.get("cameras", {}).items() if name in _SAME_CAMERAS}
+    settings = {**cameras, "terrain": options.get("terrain", {}), "seed": demo.config.seed}
+    config = parse(CollectConfig, settings, "env.options")
+    with ProgressBar(config.episodes, "collect", unit="episodes") as bar:
+        collected = collect(config, demo.out / "images", demo.config.threads, bar.update)
+    demo.console.print(f"  {collected.images:,} images of {collected.episodes} episodes")
+    return {"images": collected.images, "episodes": collected.episodes}
+
+
+def _pretrain(demo: Demo) -> Figures:
+    config = PretrainConfig(seed=demo.config.seed)
+    with ProgressBar(config.epochs, "pretrain", unit="epochs") as bar:
+        result = pretrain(
+            ImageDataset(demo.out / "images"),
+            config,
+            demo.out / "encoder",
+            lambda epoch: bar.update(epoch.epoch, {"error_mm": 1000 * epoch.validation_loss**0.5}),
+        )
+    if result.interrupted:
+        raise KeyboardInterrupt
+    millimetres = 1000 * result.best.validation_loss**0.5
+    demo.console.print(f"  held-out images come back to within {millimetres:.0f} mm (root mean square)")
+    return {"epochs": len(result.history), "rmse_mm": millimetres}
+
+
+def _train(demo: Demo) -> Figures:
+    run = demo.out / "run"
+    if latest_checkpoint(run) is not None:
+        runner = resume_run(run)
+    else:
+        shutil.rmtree(run, ignore_errors=True)  # nothing was kept of a run without a checkpoint
+        runner = start_run(demo.config, run)
+    if runner.train() == "interrupted":
+        raise KeyboardInterrupt
+    return {"steps": runner.step}
+
+
+def _evaluate(demo: Demo) -> Figures:
+    trained = replace(contender(str(demo.out / "run")), name="trained")
+    rivals = [trained, *baselines_for(trained)]
+    results = {rival.name: measure(rival, EPISODES, SEED) for rival in rivals}
+    demo.console.print(comparison_table(results))
+    save_comparison(demo.out / "evaluation.json", trained, results)
+    return {name: result.summary() for name, result in results.items()}
+
+
+def _video(demo: Demo) -> Figures:
+    trained = contender(str(demo.out / "run"))
+    path = demo.out / "video.mp4"
+    record_video(trained.agent_for, trained.config.env.id, trained.env_options, path, VIDEO_SECONDS, SEED)
+    return {"bytes": path.stat().st_size}
+
+
+def _report(demo: Demo) -> Figures:
+    path = demo.out / "report.html"
+    write_report(
+        demo.out / "run",
+        path,
+        load_comparison(demo.out / "evaluation.json"),
+        demo.out / "video.mp4",
+        demo.out / "encoder" / "reconstructions.png",
+        title="A ballbot that sees its way",
+    )
+    return {"bytes": path.stat().st_size}
+
+
+def _minutes(seconds: float) -> str:
+    return f"{int(seconds) // 60} min {int(seconds) % 60} s"
