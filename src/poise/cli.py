@@ -1,0 +1,374 @@
+"""The `poise` command: one thin function per verb, nothing computed here."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import os
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple, TextIO
+
+from poise import __version__
+from poise.cli_help import Parser, describe_settings, positive, whole
+from poise.errors import InvalidValueError, PoiseError, did_you_mean
+from poise.files import check_destination
+
+# Everything else is imported by the verb that needs it: torch and MuJoCo take seconds, `poise --help` must not.
+EXIT_BAD_INPUT = 2
+EXIT_INTERRUPTED = 130  # as shells report an end by Ctrl-C
+
+
+class Verb(NamedTuple):
+    """A word after `poise`. `settings` describes the `--key value` pairs it accepts beside its own options."""
+
+    run: Callable[[argparse.Namespace], None]
+    add_options: Callable[[Parser], None]
+    summary: str
+    examples: str = ""
+    settings: Callable[[], str] | None = None
+
+
+# --- train --------------------------------------------------------------------------------------------------------
+
+
+def _train_options(parser: Parser) -> None:
+    parser.add_argument("config", metavar="CONFIG", type=Path, nargs="?", help="YAML file of the run")
+    parser.add_argument("--out", metavar="DIR", type=Path, help="run folder (default: runs/<config>-<date>-<time>)")
+    parser.add_argument("--resume", metavar="DIR", type=Path, help="go on with the run in this folder")
+
+
+def _train_settings() -> str:
+    from poise.envs import BallbotOptions
+    from poise.training.config import RunConfig
+
+    ballbot = "env.options: for poise/Ballbot-v0; other environments have their own"
+    return "\n\n".join(
+        [
+            describe_settings(RunConfig, title="settings, each replacing what CONFIG says (defaults in brackets):"),
+            describe_settings(BallbotOptions, "env.options.", ballbot),
+        ]
+    )
+
+
+def _train(options: argparse.Namespace) -> None:
+    from poise.config import parse_cli_overrides
+    from poise.training.launch import closing_words, launch
+
+    runner = launch(options.config, parse_cli_overrides(options.settings), options.out, options.resume)
+    print(f"training in {runner.folder}")
+    print(f"{runner.train()}, at step {runner.step:,}")
+    print(*closing_words(runner.folder), sep="\n")
+
+
+# --- evaluate -----------------------------------------------------------------------------------------------------
+
+
+def _policy_options(parser: Parser) -> None:
+    parser.add_argument("policy", metavar="POLICY", help="folder of a run or a checkpoint, or 'pid', or 'do-nothing'")
+    parser.add_argument("--config", metavar="FILE", type=Path, help="take the environment from this run configuration")
+
+
+def _evaluate_options(parser: Parser) -> None:
+    _policy_options(parser)
+    parser.add_argument("--episodes", metavar="N", type=whole(1), default=100, help="how many (default: 100)")
+    parser.add_argument("--seed", metavar="S", type=whole(0), default=1_000_000, help="of the first (default: 1000000)")
+    parser.add_argument("--baselines", action="store_true", help="measure do-nothing and PID beside it")
+    parser.add_argument("--json", metavar="FILE", type=Path, help="write every episode's outcome to this file")
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    from rich.console import Console
+
+    from poise.training.comparison import baselines_for, comparison_table, contender, measure, save_comparison
+
+    check_destination(options.json)
+    rivals = [contender(options.policy, options.config)]
+    rivals += baselines_for(rivals[0]) if options.baselines else []
+    results = {rival.name: measure(rival, options.episodes, options.seed) for rival in rivals}
+    Console().print(comparison_table(results))
+    if options.json is not None:
+        save_comparison(options.json, rivals[0], results)
+
+
+# --- play ---------------------------------------------------------------------------------------------------------
+
+
+def _play_options(parser: Parser) -> None:
+    _policy_options(parser)
+    parser.add_argument("--out", metavar="FILE.mp4", type=Path, help="the video (default: <policy>.mp4 here)")
+    parser.add_argument("--seconds", metavar="S", type=positive, default=8.0, help="longest video (default: 8)")
+    parser.add_argument(
+        "--seed", metavar="S", type=whole(0), default=1_000_000, help="of the episode (default: 1000000)"
+    )
+
+
+def _play(options: argparse.Namespace) -> None:
+    from poise.training.comparison import contender
+    from poise.training.video import record_video
+
+    rival = contender(options.policy, options.config)
+    out = options.out or Path(f"{Path(options.policy).resolve().name}.mp4")
+    check_destination(out)
+    record_video(rival.agent_for, rival.config.env.id, rival.env_options, out, options.seconds, options.seed)
+    print(f"video in {out}")
+
+
+# --- collect, pretrain --------------------------------------------------------------------------------------------
+
+
+def _collect_options(parser: Parser) -> None:
+    parser.add_argument("--out", metavar="DIR", type=Path, default=Path("runs/images"), help="(default: runs/images)")
+
+
+def _collect_settings() -> str:
+    from poise.training.collection import CollectConfig
+
+    return describe_settings(CollectConfig)
+
+
+def _collect(options: argparse.Namespace) -> None:
+    from poise.config import apply_overrides, parse, parse_cli_overrides
+    from poise.training.collection import CollectConfig, collect
+    from poise.training.progress import ProgressBar
+
+    overrides = apply_overrides({}, parse_cli_overrides(options.settings))
+    config = parse(CollectConfig, overrides, "poise collect")
+    with ProgressBar(config.episodes, "collect", unit="episodes") as bar:
+        collected = collect(config, options.out, progress=bar.update)
+    print(f"{collected.images:,} depth images of {collected.episodes:,} episodes in {options.out}")
+    print(f"next: poise pretrain {options.out}")
+
+
+def _pretrain_options(parser: Parser) -> None:
+    parser.add_argument("dataset", metavar="DATASET", type=Path, help="folder written by 'poise collect'")
+    parser.add_argument("--out", metavar="DIR", type=Path, default=Path("runs/encoder"), help="(default: runs/encoder)")
+
+
+def _pretrain_settings() -> str:
+    from poise.perception import PretrainConfig
+
+    return describe_settings(PretrainConfig)
+
+
+def _pretrain(options: argparse.Namespace) -> None:
+    from poise.config import apply_overrides, parse, parse_cli_overrides
+    from poise.perception import ImageDataset, PretrainConfig, pretrain
+
+    overrides = apply_overrides({}, parse_cli_overrides(options.settings))
+    config = parse(PretrainConfig, overrides, "poise pretrain")
+    result = pretrain(
+        ImageDataset(options.dataset),
+        config,
+        options.out,
+        lambda epoch: print(
+            f"epoch {epoch.epoch}: held-out error {epoch.validation_loss**0.5 * 1000:.1f} mm", flush=True
+        ),
+    )
+    print(
+        f"best encoder, of epoch {result.best.epoch}, in {options.out / 'encoder'}; pictures of what it keeps beside it"
+    )
+    print(f"next: poise train configs/ballbot/demo.yaml --policy.encoder {options.out / 'encoder'}")
+
+
+# --- plot, report, info, demo -------------------------------------------------------------------------------------
+
+
+def _plot_options(parser: Parser) -> None:
+    parser.add_argument("runs", metavar="RUN", type=Path, nargs="+", help="run folders to compare")
+    parser.add_argument("--out", metavar="FILE", type=Path, default=Path("curves.png"), help="(default: curves.png)")
+
+
+def _plot(options: argparse.Namespace) -> None:
+    from poise.training.plots import plot_runs
+
+    check_destination(options.out)
+    plot_runs(options.runs, options.out)
+    print(f"curves in {options.out}")
+
+
+def _report_options(parser: Parser) -> None:
+    parser.add_argument("run", metavar="RUN", type=Path, help="run folder")
+    parser.add_argument("--evaluation", metavar="FILE", type=Path, help="show what 'poise evaluate --json' wrote")
+    parser.add_argument("--out", metavar="FILE.html", type=Path, help="(default: report.html in the run folder)")
+
+
+def _report(options: argparse.Namespace) -> None:
+    from poise.training.comparison import load_comparison
+    from poise.training.report import write_report
+
+    out = options.out or options.run / "report.html"
+    check_destination(out)
+    write_report(options.run, out, None if options.evaluation is None else load_comparison(options.evaluation))
+    print(f"report in {out}")
+
+
+def _no_options(parser: Parser) -> None:
+    """Nothing can be chosen."""
+
+
+def _info(options: argparse.Namespace) -> None:
+    from poise.training.info import describe_installation
+
+    for name, value in describe_installation().items():
+        print(f"{name:<16} {value}")
+
+
+def _demo_options(parser: Parser) -> None:
+    parser.add_argument("--out", metavar="DIR", type=Path, default=Path("runs/demo"), help="(default: runs/demo)")
+    parser.add_argument(
+        "--config",
+        metavar="FILE",
+        type=Path,
+        default=Path("configs/ballbot/demo.yaml"),
+        help="run configuration (default: configs/ballbot/demo.yaml)",
+    )
+
+
+def _demo(options: argparse.Namespace) -> None:
+    from poise.training.demo import run_demo
+
+    run_demo(options.out, options.config)
+
+
+VERBS = {
+    "train": Verb(
+        _train,
+        _train_options,
+        "train a policy as a configuration says; Ctrl-C saves before it stops",
+        "poise train configs/ballbot/demo.yaml --algorithm.gamma 0.98 --env.num_envs 32\n"
+        "poise train configs/ballbot/demo.yaml --env.options.cameras.enabled false --out runs/blind\n"
+        "poise train --resume runs/blind",
+        _train_settings,
+    ),
+    "evaluate": Verb(
+        _evaluate,
+        _evaluate_options,
+        "measure a policy over whole episodes on seeds it was not trained on",
+        "poise evaluate runs/demo/run --episodes 100 --baselines --json evaluation.json\npoise evaluate pid",
+    ),
+    "play": Verb(
+        _play, _play_options, "make a video of a policy", "poise play runs/demo/run --out robot.mp4 --seconds 20"
+    ),
+    "collect": Verb(
+        _collect,
+        _collect_options,
+        "drive robots at random and by PID, and keep what their depth cameras see; goes on where it was stopped",
+        "poise collect --out runs/images --episodes 180 --terrain.height 0.2",
+        _collect_settings,
+    ),
+    "pretrain": Verb(
+        _pretrain,
+        _pretrain_options,
+        "train the depth encoder on collected images",
+        "poise pretrain runs/images --out runs/encoder --epochs 10",
+        _pretrain_settings,
+    ),
+    "plot": Verb(
+        _plot, _plot_options, "compare the learning curves of runs", "poise plot runs/a runs/b --out curves.png"
+    ),
+    "report": Verb(
+        _report,
+        _report_options,
+        "write a run's report, one page of HTML",
+        "poise report runs/demo/run --evaluation evaluation.json",
+    ),
+    "info": Verb(_info, _no_options, "print what a bug report needs: versions, machine, threads, OpenGL"),
+    "demo": Verb(
+        _demo,
+        _demo_options,
+        "do the main job: depth images, encoder, training, evaluation, video, report; goes on where it was stopped",
+        "poise demo --out runs/demo",
+    ),
+}
+
+
+# --- the command itself -------------------------------------------------------------------------------------------
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command line; returns the exit code. Mistakes of the user become one sentence and code 2."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        with _plain_warnings():
+            return _run(arguments)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has gone, as `head` does; without this Python would complain once more on leaving.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except PoiseError as error:
+        return _fail(str(error))
+    except OSError as error:
+        advice = "; free some space and try again" if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
+        return _fail(f"{error.filename or 'the disk'}: {(error.strerror or str(error)).lower()}{advice}")
+
+
+def _run(arguments: list[str]) -> int:
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(_overview())
+        return 0
+    if arguments[0] == "--version":
+        print(f"poise {__version__}")
+        return 0
+    name, *rest = arguments
+    if name not in VERBS:
+        kind = "option" if name.startswith("-") else "verb"
+        hint = did_you_mean(name, VERBS) or f"; expected one of {', '.join(VERBS)}"
+        raise InvalidValueError(f"unknown {kind} '{name}'{hint}")
+    verb = VERBS[name]
+    parser = Parser(prog=f"poise {name}", description=verb.summary, epilog=_epilog(verb, rest))
+    verb.add_options(parser)
+    if verb.settings is not None:
+        parser.announce_settings()
+    own, settings = parser.split_settings(rest) if verb.settings else (rest, [])
+    try:
+        options = parser.parse_all(own)
+    except SystemExit:  # argparse has printed the help
+        return 0
+    verb.run(argparse.Namespace(**vars(options), settings=settings))
+    return 0
+
+
+def _overview() -> str:
+    lines = ["usage: poise VERB ...   ('poise VERB --help' explains a verb)", ""]
+    lines += [f"  {name:<10} {verb.summary}" for name, verb in VERBS.items()]
+    return "\n".join([*lines, "", "  --version  print the version", "", "start with: poise demo"])
+
+
+def _epilog(verb: Verb, arguments: Sequence[str]) -> str:
+    """Settings and examples; the settings are gathered only when somebody wants to read them."""
+    wanted = verb.settings is not None and any(word in ("-h", "--help") for word in arguments)
+    parts = [verb.settings()] if wanted and verb.settings else []
+    if verb.examples:
+        parts.append("examples:\n  " + verb.examples.replace("\n", "\n  "))
+    return "\n\n".join(parts)
+
+
+def _fail(sentence: str) -> int:
+    print("error:", " ".join(sentence.split()), file=sys.stderr)
+    return EXIT_BAD_INPUT
+
+
+@contextmanager
+def _plain_warnings() -> Iterator[None]:
+    """Warnings as one line without the place in the code, which tells a user nothing."""
+
+    def show(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        print(f"warning: {message}", file=sys.stderr)
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show
+        yield
