@@ -109,7 +109,7 @@ def test_inline_drawings_share_a_page(tmp_path: Path, write_run: Callable[..., P
         "Return, evaluated",
         "Survival, evaluated",
         "Return while learning",
-        "Explained variance of the value function",
+        "Variance explained by the critic",
         "Environment steps per second",
     ]
     page = "".join(drawing.svg for drawing in drawings)

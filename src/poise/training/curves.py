@@ -197,6 +197,6 @@ COMPARED = (
 REPORTED = (
     *EVALUATED,
     Panel("Return while learning", "number", logged("episode/return", smooth=5)),
-    Panel("Explained variance of the value function", "number", logged("update/explained_variance", smooth=25)),
+    Panel("Variance explained by the critic", "number", logged("update/explained_variance", smooth=25)),
     Panel("Environment steps per second", "count", logged(STEPS_PER_SECOND, smooth=25)),
 )

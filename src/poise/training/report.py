@@ -1,0 +1,241 @@
+"""The report of a run: one page of HTML that needs nothing but itself, for people who were not there."""
+
+import math
+import os
+import platform
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from importlib.metadata import version
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+from urllib.parse import quote
+
+from poise.config import to_yaml
+from poise.errors import InvalidValueError, MissingFileError
+from poise.files import explained, write_atomically
+from poise.sim.simulation import available_cores
+from poise.training.callbacks import describe
+from poise.training.curves import Run, read_runs
+from poise.training.markup import Html, file_uri, join, tag
+from poise.training.plots import learning_curves_svg
+from poise.training.report_results import Report, checked, first_of, table, tiles
+
+LARGEST_EMBEDDED = 8 << 20
+"""A video of more bytes stays beside the page."""
+
+_MOST_FAILURES = 60
+_PACKAGES = ("poise", "mujoco", "torch", "numpy", "gymnasium")
+
+
+def write_report(
+    run: Path | str,
+    out: Path | str,
+    evaluations: Mapping[str, Report] | None = None,
+    video: Path | str | None = None,
+    reconstructions: Path | str | None = None,
+    title: str | None = None,
+) -> Path:
+    """Write the report of a run; what is not given and not found is left out of it.
+
+    Args:
+        run: its folder.
+        out: the page, `.html`.
+        evaluations: `Evaluation.to_json()` of each policy by its name, the run's first, what it is compared with after.
+        video: mp4 of the policy; by default the latest in the run's `videos/`.
+        reconstructions: PNG of depth images and what the encoder keeps of them.
+        title: heading; by default the folder's name.
+
+    Raises:
+        PoiseError: the run, a picture or an evaluation is missing or damaged, or the page cannot be written.
+    """
+    folder, out = Path(run), Path(out)
+    if out.suffix.lower() not in (".html", ".htm"):
+        raise InvalidValueError(f"{out} must end in .html: a report is a web page")
+    [found] = read_runs([folder])
+    measured = {name: checked(name, report) for name, report in (evaluations or {}).items()}
+    sections = [
+        _video_section(found, _existing(video) or _latest_video(folder), out),
+        _result_section(measured),
+        _curves_section(folder),
+        _sight_section(_existing(reconstructions)),
+        _episodes_section(folder, measured),
+        _configuration_section(found),
+        _reproduction_section(found, measured),
+    ]
+    page = Template(_resource("report.html")).substitute(
+        title=join(title or folder.absolute().name),
+        style=_resource("report.css").rstrip(),
+        lede=tag("p", _lede(found, measured), class_="lede"),
+        sections="\n".join(section for section in sections if section),
+        footer=join(f"Written {datetime.now():%Y-%m-%d %H:%M} by poise {version('poise')}."),
+    )
+    write_atomically(out, page)
+    return out
+
+
+# --- sections -----------------------------------------------------------------------------------------------------
+
+
+def _lede(run: Run, measured: Mapping[str, Report]) -> str:
+    """What came out, in one sentence."""
+    steps = int(run.progress["step"][-1]) if len(run.progress["step"]) else 0
+    trained = f"Trained for {steps:,} environment steps" if steps else "A trained policy"
+    seconds = run.progress.get("time/seconds")
+    if seconds is not None and len(seconds) and math.isfinite(seconds[-1]):
+        trained += f" in {_duration(float(seconds[-1]))}"
+    if not measured:
+        return f"{trained}. Last evaluation: {describe(run.evaluations[-1])}." if run.evaluations else f"{trained}."
+    outcomes = first_of(measured)["episodes"]["successes"]
+    where = "on terrain it had never seen" if _is_ballbot(run) else "on seeds it had never seen"
+    return f"{trained}. Evaluated {where}, it lasts {sum(outcomes)} of {len(outcomes)} episodes."
+
+
+def _video_section(run: Run, video: Path | None, out: Path) -> Html | None:
+    if video is None:
+        return None
+    with explained(f"read {video}"):
+        small = video.stat().st_size <= LARGEST_EMBEDDED
+    address = file_uri("video/mp4", video) if small else quote(os.path.relpath(video, out.parent))
+    player = tag(
+        "video",
+        "Your browser does not play mp4 videos.",
+        src=address,
+        controls=True,
+        autoplay=True,
+        muted=True,
+        loop=True,
+        playsinline=True,
+        aria_label="The policy at work",
+    )
+    return _section("What it does", "", tag("figure", player, tag("figcaption", _caption(run))))
+
+
+def _caption(run: Run) -> str:
+    if not _is_ballbot(run):
+        return "One episode in real time."
+    has_cameras = run.config.env.options.get("cameras", {}).get("enabled", True)
+    insets = "; the insets show what its two depth cameras see" if has_cameras else ""
+    return f"One episode in real time, on terrain it had never met. The arrow points where it is to go{insets}."
+
+
+def _is_ballbot(run: Run) -> bool:
+    return "ballbot" in run.config.env.id.lower()
+
+
+def _result_section(measured: Mapping[str, Report]) -> Html | None:
+    if not measured:
+        return None
+    first = first_of(measured)["summary"]
+    last = first["seed"] + first["episodes"] - 1
+    text = (
+        f"Means of {first['episodes']} whole episodes on seeds {first['seed']} to {last}, which training never used, "
+        "without exploration; in small print what they are with 95 % confidence."
+    )
+    return _section("How good it is", text, tiles(first_of(measured)), table(measured))
+
+
+def _curves_section(folder: Path) -> Html | None:
+    drawings = learning_curves_svg(folder)
+    if not drawings:
+        return None
+    charts = [tag("figure", tag("figcaption", drawing.title), Html(drawing.svg)) for drawing in drawings]
+    text = "Evaluations run without exploration on seeds of their own; the shade is their 95 % interval."
+    return _section("How it learned", text, tag("div", *charts, class_="charts"))
+
+
+def _sight_section(reconstructions: Path | None) -> Html | None:
+    if reconstructions is None:
+        return None
+    text = (
+        "The policy never sees the images themselves but the few numbers that an encoder, trained beforehand and then "
+        "frozen, makes of each. What those numbers hold is what can be drawn again from them."
+    )
+    picture = tag("img", src=file_uri("image/png", reconstructions), alt="Depth images and their reconstructions")
+    return _section("What the robot sees", text, tag("figure", picture, class_="wide"))
+
+
+def _episodes_section(folder: Path, measured: Mapping[str, Report]) -> Html | None:
+    if not measured:
+        return None
+    report = first_of(measured)
+    seed, episodes = report["summary"]["seed"], report["episodes"]
+    told = list(zip(episodes["successes"], episodes["lengths"], episodes["returns"], strict=True))
+    squares = [_square(seed + i, *outcome) for i, outcome in enumerate(told)]
+    failed = [(seed + i, length) for i, (success, length, _) in enumerate(told) if not success]
+    grid = tag("ul", *squares, class_="episodes", aria_label=f"{len(told)} episodes, {len(failed)} of them failed")
+    if not failed:
+        return _section("Where it failed", f"Nowhere in these {len(told)} episodes, a square each.", grid)
+    text = f"{len(failed)} of {len(told)} episodes ended before their time. Each square is an episode, by its seed."
+    items = [tag("li", tag("b", f"seed {number}"), f" after {length:,} time steps") for number, length in failed]
+    more = [tag("li", f"and {len(failed) - _MOST_FAILURES} more")] if len(failed) > _MOST_FAILURES else []
+    listed = tag("ul", *items[:_MOST_FAILURES], *more, class_="failures")
+    command = tag("pre", tag("code", f"poise play {shlex.quote(str(folder))} --seed {failed[0][0]}"))
+    return _section("Where it failed", text, grid, listed, tag("h3", "Watch the first of them"), command)
+
+
+def _square(seed: int, success: bool, length: int, value: float | None) -> Html:
+    """One episode; the pointer resting on it tells how it went."""
+    outcome = f"{'lasted' if success else 'failed after'} {length:,} time steps"
+    returned = "" if value is None else f", return {value:.1f}"
+    return tag("li", class_=None if success else "failed", title=f"seed {seed}: {outcome}{returned}")
+
+
+def _configuration_section(run: Run) -> Html:
+    text = "Everything that determines the run, defaults included."
+    yaml = tag("details", tag("summary", "config.yaml"), tag("pre", tag("code", to_yaml(run.config))))
+    return _section("Configuration", text, yaml)
+
+
+def _reproduction_section(run: Run, measured: Mapping[str, Report]) -> Html:
+    commands = tag("pre", tag("code", "\n".join(_commands(run, measured))))
+    facts = [part for name, value in _machine() for part in (tag("dt", name), tag("dd", value))]
+    text = "The same configuration, seed, versions and machine give the same weights, bit for bit."
+    return _section(
+        "Do it again", text, commands, tag("h3", "Where this was written"), tag("dl", *facts, class_="facts")
+    )
+
+
+def _commands(run: Run, measured: Mapping[str, Report]) -> Iterator[str]:
+    folder = shlex.quote(str(run.folder))
+    encoder = f" --policy.encoder {shlex.quote(str(run.folder / 'encoder'))}" if run.config.policy.encoder else ""
+    yield f"poise train {shlex.quote(str(run.folder / 'config.yaml'))}{encoder} --out {folder}-again"
+    summary = first_of(measured)["summary"] if measured else {"episodes": 100, "seed": run.config.evaluation.seed}
+    yield f"poise evaluate {folder} --episodes {summary['episodes']} --seed {summary['seed']}"
+    yield f"poise play {folder} --seed {summary['seed']}"
+
+
+def _machine() -> Iterator[tuple[str, str]]:
+    yield from ((package, version(package)) for package in _PACKAGES)
+    yield "Python", platform.python_version()
+    yield "system", f"{platform.system()} {platform.machine()}, {available_cores()} cores"
+
+
+# --- words and files ----------------------------------------------------------------------------------------------
+
+
+def _section(heading: str, text: str, *content: Html) -> Html:
+    intro = tag("p", text) if text else Html("")
+    return tag("section", tag("h2", heading), intro, *content)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} seconds"
+    return f"{seconds / 60:.1f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
+
+
+def _existing(path: Path | str | None) -> Path | None:
+    if path is not None and not Path(path).is_file():
+        raise MissingFileError(f"{path} does not exist; leave it away to write the report without it")
+    return None if path is None else Path(path)
+
+
+def _latest_video(folder: Path) -> Path | None:
+    videos: Sequence[Path] = sorted((folder / "videos").glob("*.mp4"))
+    return videos[-1] if videos else None
+
+
+def _resource(name: str) -> str:
+    return files("poise.training").joinpath("templates", name).read_text(encoding="utf-8")

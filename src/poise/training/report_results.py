@@ -1,0 +1,124 @@
+"""The figures of a report: how good each policy is, in words, numbers and small drawings."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from poise.errors import InvalidValueError
+from poise.training.markup import Html, tag
+
+Report = Mapping[str, Any]
+"""What `Evaluation.to_json` returns."""
+
+
+class Metric(NamedTuple):
+    name: str
+    title: str
+    form: str
+    factor: float = 1.0
+    bounds: tuple[float, float] | None = None
+
+
+METRICS = (
+    Metric("success_rate", "Survival", "{:.0f} %", 100.0, (0.0, 1.0)),
+    Metric("return", "Return", "{:.1f}"),
+    Metric("speed", "Speed to goal", "{:.2f} m/s"),
+    Metric("length", "Time steps", "{:,.0f}"),
+)
+
+
+def first_of(measured: Mapping[str, Report]) -> Report:
+    """The evaluation that the report is about."""
+    return next(iter(measured.values()))
+
+
+def checked(name: str, report: Report) -> Report:
+    """An evaluation that has all that is going to be read."""
+    try:
+        summary, episodes = report["summary"], report["episodes"]
+        _ = [summary[metric.name][key] for metric in METRICS for key in ("mean", "low", "high")]
+        counts = {len(episodes[key]) for key in ("returns", "lengths", "successes")}
+        if counts != {summary["episodes"]} or not isinstance(summary["seed"], int):
+            raise KeyError("episodes")
+    except (KeyError, TypeError) as error:
+        raise InvalidValueError(
+            f"the evaluation of '{name}' lacks {error}; expected what 'poise evaluate --json' writes of a policy"
+        ) from error
+    return report
+
+
+def tiles(report: Report) -> Html:
+    """The figures of one policy, large."""
+    summary = report["summary"]
+    shown = [_tile(metric, summary[metric.name]) for metric in METRICS if summary[metric.name]["mean"] is not None]
+    return tag("div", *shown, class_="tiles")
+
+
+def table(measured: Mapping[str, Report]) -> Html:
+    """All policies, one row each."""
+    shown = [metric for metric in METRICS if any(_mean(report, metric) is not None for report in measured.values())]
+    head = tag("tr", tag("th", "Policy", scope="col"), *(tag("th", metric.title, scope="col") for metric in shown))
+    rows = [
+        tag("tr", tag("th", name, scope="row"), *(_cell(metric, report, measured) for metric in shown))
+        for name, report in measured.items()
+    ]
+    return tag("table", tag("thead", head), tag("tbody", *rows))
+
+
+def _tile(metric: Metric, value: Mapping[str, float | None]) -> Html:
+    return tag(
+        "dl",
+        tag("dt", metric.title),
+        tag("dd", _written(metric, value["mean"])),
+        tag("dd", _interval(metric, value)),
+        class_="tile",
+    )
+
+
+def _cell(metric: Metric, report: Report, measured: Mapping[str, Report]) -> Html:
+    """A mean, its interval in words, and both drawn on a scale that all policies share."""
+    value = report["summary"][metric.name]
+    if value["mean"] is None:
+        return tag("td", "–", data_title=metric.title)
+    low, high = metric.bounds or _scale(metric, measured)
+    span = max(high - low, 1e-12)
+
+    def place(x: float) -> float:
+        return 100.0 * min(max((x - low) / span, 0.0), 1.0)
+
+    begin, end = (place(value[key] if value[key] is not None else value["mean"]) for key in ("low", "high"))
+    band = tag("i", style=f"left:{begin:.1f}%;width:{end - begin:.1f}%")
+    mark = tag("b", style=f"left:{place(value['mean']):.1f}%")
+    strip = tag("span", band, mark, class_="range", aria_hidden="true")
+    figure, interval = tag("b", _written(metric, value["mean"])), tag("small", _interval(metric, value))
+    return tag("td", figure, strip, interval, data_title=metric.title)
+
+
+def _scale(metric: Metric, measured: Mapping[str, Report]) -> tuple[float, float]:
+    """Least and greatest of all policies, and zero."""
+    values = [report["summary"][metric.name][key] for report in measured.values() for key in ("mean", "low", "high")]
+    known = [value for value in values if value is not None]
+    return min(0.0, *known), max(0.0, *known)
+
+
+def _mean(report: Report, metric: Metric) -> float | None:
+    mean: float | None = report["summary"][metric.name]["mean"]
+    return mean
+
+
+def _written(metric: Metric, value: float | None) -> str:
+    return "–" if value is None else metric.form.format(_rounded(metric, value))
+
+
+def _interval(metric: Metric, value: Mapping[str, float | None]) -> str:
+    """`98 to 100 %`; nothing where a single episode says nothing of the spread."""
+    low, high = value["low"], value["high"]
+    if low is None or high is None:
+        return ""
+    number, _, unit = metric.form.partition(" ")
+    return f"{number.format(_rounded(metric, low))} to {number.format(_rounded(metric, high))} {unit}".strip()
+
+
+def _rounded(metric: Metric, value: float) -> float:
+    """In the metric's unit, without the sign of a zero."""
+    digits = int(metric.form[metric.form.index(".") + 1])
+    return round(metric.factor * value, digits) + 0.0

@@ -1,0 +1,201 @@
+import json
+import re
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import imageio.v3 as iio
+import numpy as np
+import pytest
+
+from poise.errors import InvalidValueError, MissingFileError, PoiseError
+from poise.training import report as report_module
+from poise.training.evaluation import Evaluation
+from poise.training.markup import Html, join, tag
+from poise.training.report import write_report
+
+HOSTILE = "<script>alert('x')</script>&\"$title"
+WriteRun = Callable[..., Path]
+
+
+class Page(HTMLParser):
+    """A page's elements with their attributes, its text, and whether everything is closed in order."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.source = path.read_text(encoding="utf-8")
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[str] = []
+        self.open: list[str] = []
+        self.feed(self.source)
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag not in ("meta", "link", "img", "path", "use", "rect"):
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in ("path", "use", "rect"):
+            assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.texts).split())
+
+    def all(self, name: str) -> list[dict[str, str | None]]:
+        return [attributes for element, attributes in self.elements if element == name]
+
+
+def _evaluation(successes: list[bool], returns: list[float], speed: float = 0.5) -> dict[str, Any]:
+    lengths = [4000 if success else 1234 for success in successes]
+    return Evaluation(900_000, returns, lengths, successes, [speed] * len(returns)).to_json()
+
+
+def test_the_figures_are_those_of_the_evaluations(tmp_path: Path, write_run: WriteRun) -> None:
+    policy = _evaluation([True, True, True, False], [90.0, 92.0, 94.0, 96.0])
+    nothing = _evaluation([False] * 4, [4.0, 5.0, 6.0, 7.0], speed=-0.001)
+    page = Page(
+        write_report(write_run(tmp_path / "hills"), tmp_path / "a.html", {"the policy": policy, "do nothing": nothing})
+    )
+    assert "Trained for 6,000 environment steps in 3.0 minutes." in page.text
+    assert "it lasts 3 of 4 episodes." in page.text
+    assert "Means of 4 whole episodes on seeds 900000 to 900003" in page.text
+    survival = policy["summary"]["success_rate"]
+    assert f"75 % {100 * survival['low']:.0f} to {100 * survival['high']:.0f} %" in page.text
+    assert "93.0 88.9 to 97.1" in page.text  # mean 93, t(3) = 3.182, standard deviation 2.58: 93 -+ 4.11
+    assert "0.00 m/s" in page.text
+    assert "-0.00" not in page.text
+    rows = page.source.split("<tr>")
+    assert "the policy" in rows[2]
+    assert "do nothing" in rows[3]
+    assert "5.5" in rows[3]
+
+
+def test_intervals_are_drawn_to_one_scale(tmp_path: Path, write_run: WriteRun) -> None:
+    good, bad = _evaluation([True] * 2, [90.0, 110.0]), _evaluation([True] * 2, [50.0, 50.0])
+    page = Page(write_report(write_run(tmp_path / "run"), tmp_path / "a.html", {"good": good, "bad": bad}))
+    summary = good["summary"]["return"]
+    low, high = min(0.0, summary["low"]), summary["high"]
+    marks = [style["style"] for style in page.all("b") if style.get("style")]
+    assert marks[1] == f"left:{100 * (100 - low) / (high - low):.1f}%"  # survival, return, speed, time steps, twice
+    assert marks[5] == f"left:{100 * (50 - low) / (high - low):.1f}%"
+    assert marks[0] == marks[4] == "left:100.0%"
+
+
+def test_failed_seeds_are_listed(tmp_path: Path, write_run: WriteRun) -> None:
+    run = write_run(tmp_path / "two words")
+    page = Page(write_report(run, tmp_path / "a.html", {"it": _evaluation([True, False, True, False], [1.0] * 4)}))
+    assert "2 of 4 episodes ended before their time" in page.text
+    assert "seed 900001 after 1,234 time steps" in page.text
+    assert "seed 900003 after 1,234 time steps" in page.text
+    assert "seed 900002 after" not in page.text
+    assert f"poise play '{run}' --seed 900001" in page.text
+    squares = [item for item in page.all("li") if "title" in item]
+    assert [item.get("class") for item in squares] == [None, "failed", None, "failed"]
+    assert squares[0]["title"] == "seed 900000: lasted 4,000 time steps, return 1.0"
+    perfect = Page(write_report(run, tmp_path / "b.html", {"it": _evaluation([True], [1.0])}))
+    assert "Nowhere in these 1 episodes" in perfect.text
+    many = Page(write_report(run, tmp_path / "c.html", {"it": _evaluation([False] * 80, [1.0] * 80)}))
+    assert "and 20 more" in many.text
+
+
+def test_the_page_needs_nothing_but_itself(tmp_path: Path, write_run: WriteRun) -> None:
+    iio.imwrite(tmp_path / "kept.png", np.zeros((4, 4), np.uint8))
+    (tmp_path / "v.mp4").write_bytes(b"film")
+    page = Page(
+        write_report(
+            write_run(tmp_path / "run"),
+            tmp_path / "a.html",
+            {"it": _evaluation([True, False], [1.0, 2.0])},
+            video=tmp_path / "v.mp4",
+            reconstructions=tmp_path / "kept.png",
+        )
+    )
+    assert page.source.startswith("<!doctype html>")
+    assert "http" not in page.source
+    assert "@import" not in page.source
+    assert page.all("script") == []
+    addresses = [item[key] for _, item in page.elements for key in ("src", "href") if key in item]
+    assert len(addresses) >= 3
+    assert all(address and address.startswith(("data:", "#")) for address in addresses)
+    assert page.all("video")[0]["src"] == "data:video/mp4;base64,ZmlsbQ=="
+    assert {"controls", "muted", "loop", "playsinline"} <= page.all("video")[0].keys()
+    assert page.all("img")[0]["alt"]
+    identities = [item["id"] for _, item in page.elements if "id" in item]
+    assert len(identities) == len(set(identities))
+    assert len(page.all("svg")) == 5
+
+
+def test_a_large_video_stays_beside_the_page(
+    tmp_path: Path, write_run: WriteRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report_module, "LARGEST_EMBEDDED", 3)
+    run = write_run(tmp_path / "run")
+    video = run / "videos" / "step 2.mp4"
+    video.parent.mkdir()
+    video.write_bytes(b"film")
+    (video.parent / "step 1.mp4").write_bytes(b"old")
+    page = Page(write_report(run, tmp_path / "pages" / "a.html"))
+    assert page.all("video")[0]["src"] == "../run/videos/step%202.mp4"  # the latest, found in the run
+
+
+def test_nothing_can_be_injected(tmp_path: Path, write_run: WriteRun) -> None:
+    run = write_run(tmp_path / HOSTILE.replace("/", ""), env={"options": {"note": HOSTILE}})
+    clean = Page(write_report(write_run(tmp_path / "run"), tmp_path / "b.html", {"it": _evaluation([False], [1.0])}))
+    page = Page(write_report(run, tmp_path / "a.html", {HOSTILE: _evaluation([False], [1.0])}, title=HOSTILE))
+    assert [name for name, _ in page.elements] == [name for name, _ in clean.elements]
+    assert page.all("script") == []
+    assert HOSTILE in page.text
+    named = Page(write_report(run, tmp_path / "c.html"))
+    assert run.name in named.text
+
+
+def test_a_run_without_anything_has_a_report(tmp_path: Path, write_run: WriteRun) -> None:
+    page = Page(write_report(write_run(tmp_path / "model", rows=0, evaluations=0), tmp_path / "a.html"))
+    assert "A trained policy." in page.text
+    assert "How it learned" not in page.text
+    assert "poise train" in page.text
+    evaluated = Page(write_report(write_run(tmp_path / "run"), tmp_path / "b.html"))
+    assert "Last evaluation: return 30.0, survives 50%." in evaluated.text
+
+
+def test_how_to_do_it_again(tmp_path: Path, write_run: WriteRun) -> None:
+    run = write_run(tmp_path / "run", policy={"encoder": "gone"}, seed=7)
+    page = Page(write_report(run, tmp_path / "a.html", {"it": _evaluation([True] * 2, [1.0, 2.0])}))
+    assert f"poise train {run}/config.yaml --policy.encoder {run}/encoder --out {run}-again" in page.text
+    assert f"poise evaluate {run} --episodes 2 --seed 900000" in page.text
+    assert "seed: 7" in page.text
+    assert "mujoco" in page.text
+
+
+def test_what_cannot_be_reported_is_refused(tmp_path: Path, write_run: WriteRun) -> None:
+    run, out = write_run(tmp_path / "run"), tmp_path / "a.html"
+    with pytest.raises(InvalidValueError, match=r"must end in \.html"):
+        write_report(run, tmp_path / "a.pdf")
+    with pytest.raises(MissingFileError, match=r"no\.mp4 does not exist; leave it away"):
+        write_report(run, out, video=tmp_path / "no.mp4")
+    with pytest.raises(MissingFileError, match="is no run folder"):
+        write_report(tmp_path / "nowhere", out)
+    good = json.loads(json.dumps(_evaluation([True] * 2, [1.0, 2.0])))
+    for broken in ({}, good["summary"], {**good, "episodes": {}}, {**good, "summary": {"return": 1}}):
+        with pytest.raises(PoiseError, match="the evaluation of 'it' lacks"):
+            write_report(run, out, {"it": broken})
+    assert not out.exists()
+
+
+def test_tags_escape_what_is_not_html() -> None:
+    assert tag("p", "a<b", Html("<i>")) == "<p>a&lt;b<i></p>"
+    assert tag("a", "x", href='"><b>', hidden=True, title=None, aria_label="l", class_="c") == (
+        '<a href="&quot;&gt;&lt;b&gt;" hidden aria-label="l" class="c">x</a>'
+    )
+    assert tag("img", src="s") == '<img src="s">'
+    assert join("&", tag("b", "'")) == "&amp;<b>&#x27;</b>"
+    assert not re.search("[<>]", join("<>"))
