@@ -23,9 +23,9 @@ EXIT_INTERRUPTED = 130  # as shells report an end by Ctrl-C
 
 
 class Verb(NamedTuple):
-    """A word after `poise`. `settings` describes the `--key value` pairs it accepts beside its own options."""
+    """A word after `poise`. `run` may return an exit code; `settings` describes the `--key value` pairs it accepts beside its own options."""
 
-    run: Callable[[argparse.Namespace], None]
+    run: Callable[[argparse.Namespace], int | None]
     add_options: Callable[[Parser], None]
     summary: str
     examples: str = ""
@@ -54,14 +54,19 @@ def _train_settings() -> str:
     )
 
 
-def _train(options: argparse.Namespace) -> None:
+def _train(options: argparse.Namespace) -> int:
     from poise.config import parse_cli_overrides
     from poise.training.launch import closing_words, launch
 
     runner = launch(options.config, parse_cli_overrides(options.settings), options.out, options.resume)
     print(f"training in {runner.folder}")
-    print(f"{runner.train()}, at step {runner.step:,}")
+    reason = runner.train()
+    print(f"{reason}, at step {runner.step:,}")
+    if reason == "interrupted":
+        print(f"go on with: poise train --resume {runner.folder}")
+        return EXIT_INTERRUPTED
     print(*closing_words(runner.folder), sep="\n")
+    return 0
 
 
 # --- evaluate -----------------------------------------------------------------------------------------------------
@@ -331,8 +336,7 @@ def _run(arguments: list[str]) -> int:
         options = parser.parse_all(own)
     except SystemExit:  # argparse has printed the help
         return 0
-    verb.run(argparse.Namespace(**vars(options), settings=settings))
-    return 0
+    return verb.run(argparse.Namespace(**vars(options), settings=settings)) or 0
 
 
 def _overview() -> str:

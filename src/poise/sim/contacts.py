@@ -1,14 +1,16 @@
 """The two contacts of a ballbot that stock MuJoCo gets wrong or slow, corrected at run time.
 
-**Omniwheels.** Rollers let a wheel slide along its axis and grip across it: friction along the capsule's axis 0.001, across it 1.0.
-The two numbers of a contact pair belong to the two tangents of the contact frame, and MuJoCo chooses those tangents arbitrarily.
-`mjCOLLISIONFUNC`, the table of narrow-phase functions, is exported by the library, and its functions fill an `mjPreContact` whose
-`tangent` is the first tangent: the entry for sphere and capsule is replaced by a compiled function that calls the built-in one
-and then writes the capsule's axis there.
+**Omniwheels.** Rollers let a wheel slide along its axis and grip across it: friction along the capsule's axis 0.001,
+across it 1.0. The two numbers of a contact pair belong to the two tangents of the contact frame, and MuJoCo chooses
+those tangents arbitrarily. `mjCOLLISIONFUNC`, the table of narrow-phase functions, is exported by the library, and its
+functions fill an `mjPreContact` whose `tangent` is the first tangent: the entry for sphere and capsule is replaced by a
+compiled function that calls the built-in one and then writes the capsule's axis there.
 
-**Terrain.** The entry for heightfield and sphere is replaced by `poise.sim.terrain_contact`, one contact instead of five.
+**Terrain.** The entry for heightfield and sphere is replaced by `poise.sim.terrain_contact`, one contact instead of
+five.
 
-Only geoms that carry `CONTACT_MARK` as their first user value are treated so; every other model in the process runs as before.
+Only geoms that carry `CONTACT_MARK` as their first user value are treated so; every other model in the process runs as
+before.
 """
 
 import ctypes
@@ -37,7 +39,8 @@ _CAPSULE = int(mujoco.mjtGeom.mjGEOM_CAPSULE)
 _NUM_TYPES = int(mujoco.mjtGeom.mjNGEOMTYPES)
 _PRECONTACT_DOUBLES = 10
 
-# int collide(const mjModel* m, mjData* d, mjPreContact* contact, int geom1, int geom2, mjtNum margin), pointers as integers
+# int collide(const mjModel* m, mjData* d, mjPreContact* contact, int geom1, int geom2, mjtNum margin), pointers as
+# integers
 _COLLIDE = types.int32(types.intp, types.intp, types.intp, types.int32, types.int32, types.float64)
 _CollideC = ctypes.CFUNCTYPE(
     ctypes.c_int, ctypes.c_ssize_t, ctypes.c_ssize_t, ctypes.c_ssize_t, ctypes.c_int, ctypes.c_int, ctypes.c_double
@@ -160,7 +163,7 @@ def _compiled() -> dict[tuple[int, int], tuple[int, Any]]:
     ):
         address = _entry(*types_).value
         if not address:
-            raise ContactLayoutError("MuJoCo's table of contact functions is empty where sphere, capsule and heightfield meet")
+            raise ContactLayoutError("MuJoCo has no contact function where sphere, capsule and heightfield meet")
         built[types_] = (address, build(_CollideC(address), is_marked))
     return built
 

@@ -1,8 +1,8 @@
 """Where MuJoCo keeps its numbers: byte offsets of the fields of its C structs.
 
-Compiled contact functions read `mjModel` and `mjData` through raw pointers. Their layouts belong to one version of MuJoCo, so the
-offsets are computed from the declarations that the installed version publishes (`mujoco.introspect`), never written down here.
-`poise.sim.contacts` tries the result on a probe model before any simulation runs.
+Compiled contact functions read `mjModel` and `mjData` through raw pointers. Their layouts belong to one version of
+MuJoCo, so the offsets are computed from the declarations that the installed version publishes (`mujoco.introspect`),
+never written down here. `poise.sim.contacts` tries the result on a probe model before any simulation runs.
 """
 
 import ctypes

@@ -1,8 +1,8 @@
 """The one contact between a sphere and a triangulated heightfield.
 
-MuJoCo treats each grid cell under a geom as two convex prisms and reports a contact for each it touches, about five for a ball on
-smooth ground. A ball touches smooth ground once: at the closest point of the triangles below it. Cells are split as in MuJoCo,
-along the diagonal from node (row, col) to node (row + 1, col + 1).
+MuJoCo treats each grid cell under a geom as two convex prisms and reports a contact for each it touches, about five for
+a ball on smooth ground. A ball touches smooth ground once: at the closest point of the triangles below it. Cells are
+split as in MuJoCo, along the diagonal from node (row, col) to node (row + 1, col + 1).
 """
 
 import math
@@ -88,8 +88,8 @@ def closest_on_terrain(
         reach: how far to look, m.
 
     Returns:
-        Distance of the centre from the surface, m, negative when it lies below, and the closest point, m. Without terrain
-        within reach the distance is infinite.
+        Distance of the centre from the surface, m, negative when it lies below, and the closest point, m. Without
+        terrain within reach the distance is infinite.
     """
     rows, cols = heights.shape
     x, y, z = centre
@@ -146,7 +146,8 @@ def sphere_terrain(
     """Write the contact of a sphere with a heightfield, in the layout of MuJoCo's `mjPreContact`.
 
     Args:
-        contact: (10,) out: distance, position (3), normal from field to sphere (3), first tangent (3, zero: MuJoCo's choice).
+        contact: (10,) out: distance, position (3), normal from field to sphere (3), first tangent (3,
+            zero: MuJoCo's choice).
         heights: (rows, cols) node heights in units of `size[2]`.
         size: half extents in x and y and the height scale, m.
         origin: (3,) position of the field, m, world frame.

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gymnasium.vector import VectorEnv
+from rich.markup import escape
 from rich.table import Table
 
 from poise.config import load_yaml, parse
@@ -114,7 +115,7 @@ def comparison_table(evaluations: Mapping[str, Evaluation]) -> Table:
     for name, evaluation in evaluations.items():
         summary = evaluation.summary()
         table.add_row(
-            name,
+            escape(name),
             _cell(summary["return"], "{:.1f}"),
             _cell(summary["success_rate"], "{:.1%}"),
             _cell(summary["length"], "{:.0f}"),
@@ -148,10 +149,10 @@ def load_comparison(path: Path) -> dict[str, Any]:
 
 
 def _cell(interval: Mapping[str, float | None], form: str) -> str:
-    """`85.4 (84.9 to 85.9)`; a dash for what the environment does not tell."""
+    """`85.4` over `84.9 to 85.9`; a dash for what the environment does not tell."""
     mean, low, high = interval["mean"], interval["low"], interval["high"]
     if mean is None:
         return "–"
     if low is None or high is None:  # a single episode says nothing of the spread
         return form.format(mean)
-    return f"{form.format(mean)} ({form.format(low)} to {form.format(high)})"
+    return f"{form.format(mean)}\n[dim]{form.format(low)} to {form.format(high)}[/]"

@@ -8,20 +8,19 @@ Each stage that ends is written down in `demo.json`; called again, the demo goes
 from __future__ import annotations
 
 import json
-import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich.console import Console
+from rich.markup import escape
 
 from poise.config import apply_overrides, load_yaml, parse
 from poise.errors import InvalidValueError, PoiseError
 from poise.files import write_atomically
 from poise.perception import ImageDataset, PretrainConfig, pretrain
-from poise.training.checkpoint import latest_checkpoint
 from poise.training.collection import CollectConfig, collect
 from poise.training.comparison import (
     baselines_for,
@@ -34,11 +33,9 @@ from poise.training.comparison import (
 from poise.training.config import RunConfig
 from poise.training.progress import ProgressBar
 from poise.training.report import write_report
-from poise.training.runs import resume_run, start_run
+from poise.training.runs import CONFIG, resume_run, start_run
 from poise.training.video import record_video
 
-EPISODES = 100
-VIDEO_SECONDS = 12.0
 SEED = 1_000_000
 """Of the first evaluation episode; training and its evaluations use smaller ones."""
 
@@ -47,22 +44,36 @@ _SAME_CAMERAS = ("height", "width", "max_depth")
 Figures = dict[str, Any]
 
 
+class Scale(NamedTuple):
+    """How much of everything but training."""
+
+    image_episodes: int = 180
+    epochs: int = 10
+    evaluation_episodes: int = 100
+    video_seconds: float = 12.0
+
+
 @dataclass
 class Demo:
     """One demo in one folder."""
 
     out: Path
     config: RunConfig
+    scale: Scale
     console: Console = field(default_factory=lambda: Console(highlight=False))
     stages: dict[str, Figures] = field(default_factory=dict)
+
+    def say(self, text: str) -> None:
+        """One line, as long as it gets."""
+        self.console.print(text, soft_wrap=True)
 
     def stage(self, name: str, introduction: str, work: Callable[[Demo], Figures]) -> None:
         """Do a stage that is not done yet, and write down its figures and how long it took."""
         before = self.stages.get(name, {})
         if before.get("done"):
-            self.console.print(f"[bold]{name}[/]: done before, in {before['seconds']:.0f} s")
+            self.say(f"[bold]{name}[/]: done before, in {before['seconds']:.0f} s")
             return
-        self.console.print(f"\n[bold]{name}[/]: {introduction}")
+        self.say(f"\n[bold]{name}[/]: {introduction}")
         start, figures = time.perf_counter(), Figures(done=False)
         try:
             figures = {"done": True} | work(self)
@@ -70,7 +81,7 @@ class Demo:
             seconds = before.get("seconds", 0.0) + time.perf_counter() - start
             self.stages[name] = {"seconds": round(seconds, 2)} | figures
             self.save()
-        self.console.print(f"  took {seconds:.0f} s")
+        self.say(f"  took {seconds:.0f} s")
 
     @property
     def seconds(self) -> float:
@@ -87,32 +98,32 @@ class Demo:
         write_atomically(self.out / "demo.json", json.dumps(content, indent=1) + "\n")
 
 
-def run_demo(out: Path, config: Path) -> Demo:
+def run_demo(out: Path, config: Path, scale: Scale | None = None) -> Demo:
     """Do the main job in the folder `out`, with the training of the configuration file `config`.
 
     Raises:
         PoiseError: something is wrong with the configuration, the folder or the disk.
     """
-    demo = _begin(out, config)
-    console = demo.console
-    console.print(
-        f"A ballbot learns to see its way over rough ground. Everything goes to {out}/, Ctrl-C may interrupt."
-    )
+    demo = _begin(out, config, scale or Scale())
+    place = escape(str(out))
+    demo.say(f"A ballbot learns to see its way over rough ground. Everything goes to {place}/, Ctrl-C may interrupt.")
     demo.stage("collect", "robots stumble about on random terrain; their two depth cameras record it", _collect)
     demo.stage("pretrain", "an autoencoder learns to squeeze a depth image into 20 numbers", _pretrain)
     demo.stage("train", f"{demo.config.env.num_envs} robots at once learn to balance and travel", _train)
     demo.stage(
-        "evaluate", f"{EPISODES} terrains that it has never seen, beside doing nothing and a PID controller", _evaluate
+        "evaluate",
+        f"{demo.scale.evaluation_episodes} terrains that it has never seen, beside doing nothing and a PID controller",
+        _evaluate,
     )
     demo.stage("video", "one of those terrains, from outside", _video)
     demo.stage("report", "curves, figures and settings on one page", _report)
-    console.print(f"\n[bold]Done[/] in {_minutes(demo.seconds)}. See for yourself:")
-    console.print(f"  video   {out / 'video.mp4'}\n  report  {out / 'report.html'}", soft_wrap=True)
-    console.print(f"  again   poise play {out / 'run'} --seed 7   |   poise evaluate {out / 'run'}", soft_wrap=True)
+    demo.say(f"\n[bold]Done[/] in {_minutes(demo.seconds)}. See for yourself:")
+    demo.say(f"  video   {place}/video.mp4\n  report  {place}/report.html")
+    demo.say(f"  again   poise play {place}/run --seed 7   |   poise evaluate {place}/run")
     return demo
 
 
-def _begin(out: Path, config: Path) -> Demo:
+def _begin(out: Path, config: Path, scale: Scale) -> Demo:
     """A new demo, or the one that `out` holds; never a mixture of two."""
     encoder = {"policy.encoder": str(out / "encoder" / "encoder")}
     run = parse(RunConfig, apply_overrides(load_yaml(config), encoder), str(config))
@@ -120,7 +131,7 @@ def _begin(out: Path, config: Path) -> Demo:
     if not journal.exists():
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
             raise InvalidValueError(f"{out} is something else than a demo; choose another folder with '--out'")
-        demo = Demo(out, run)
+        demo = Demo(out, run, scale)
         demo.save()
         return demo
     try:
@@ -132,7 +143,7 @@ def _begin(out: Path, config: Path) -> Demo:
         raise InvalidValueError(
             f"{out} holds a demo of other settings than {config}; choose another folder with '--out'"
         )
-    return Demo(out, run, stages=stages)
+    return Demo(out, run, scale, stages=stages)
 
 
 # --- the stages ---------------------------------------------------------------------------------------------------
@@ -142,16 +153,21 @@ def _collect(demo: Demo) -> Figures:
     """Images of the terrain and cameras that the policy will train with."""
     options = demo.config.env.options
     cameras = {name: value for name, value in options.get("cameras", {}).items() if name in _SAME_CAMERAS}
-    settings = {**cameras, "terrain": options.get("terrain", {}), "seed": demo.config.seed}
+    settings = {
+        **cameras,
+        "terrain": options.get("terrain", {}),
+        "seed": demo.config.seed,
+        "episodes": demo.scale.image_episodes,
+    }
     config = parse(CollectConfig, settings, "env.options")
     with ProgressBar(config.episodes, "collect", unit="episodes") as bar:
         collected = collect(config, demo.out / "images", demo.config.threads, bar.update)
-    demo.console.print(f"  {collected.images:,} images of {collected.episodes} episodes")
+    demo.say(f"  {collected.images:,} images of {collected.episodes} episodes")
     return {"images": collected.images, "episodes": collected.episodes}
 
 
 def _pretrain(demo: Demo) -> Figures:
-    config = PretrainConfig(seed=demo.config.seed)
+    config = PretrainConfig(seed=demo.config.seed, epochs=demo.scale.epochs)
     with ProgressBar(config.epochs, "pretrain", unit="epochs") as bar:
         result = pretrain(
             ImageDataset(demo.out / "images"),
@@ -162,17 +178,13 @@ def _pretrain(demo: Demo) -> Figures:
     if result.interrupted:
         raise KeyboardInterrupt
     millimetres = 1000 * result.best.validation_loss**0.5
-    demo.console.print(f"  held-out images come back to within {millimetres:.0f} mm (root mean square)")
+    demo.say(f"  held-out images come back to within {millimetres:.0f} mm (root mean square)")
     return {"epochs": len(result.history), "rmse_mm": millimetres}
 
 
 def _train(demo: Demo) -> Figures:
     run = demo.out / "run"
-    if latest_checkpoint(run) is not None:
-        runner = resume_run(run)
-    else:
-        shutil.rmtree(run, ignore_errors=True)  # nothing was kept of a run without a checkpoint
-        runner = start_run(demo.config, run)
+    runner = resume_run(run) if (run / CONFIG).exists() else start_run(demo.config, run)
     if runner.train() == "interrupted":
         raise KeyboardInterrupt
     return {"steps": runner.step}
@@ -181,7 +193,7 @@ def _train(demo: Demo) -> Figures:
 def _evaluate(demo: Demo) -> Figures:
     trained = replace(contender(str(demo.out / "run")), name="trained")
     rivals = [trained, *baselines_for(trained)]
-    results = {rival.name: measure(rival, EPISODES, SEED) for rival in rivals}
+    results = {rival.name: measure(rival, demo.scale.evaluation_episodes, SEED) for rival in rivals}
     demo.console.print(comparison_table(results))
     save_comparison(demo.out / "evaluation.json", trained, results)
     return {name: result.summary() for name, result in results.items()}
@@ -190,7 +202,7 @@ def _evaluate(demo: Demo) -> Figures:
 def _video(demo: Demo) -> Figures:
     trained = contender(str(demo.out / "run"))
     path = demo.out / "video.mp4"
-    record_video(trained.agent_for, trained.config.env.id, trained.env_options, path, VIDEO_SECONDS, SEED)
+    record_video(trained.agent_for, trained.config.env.id, trained.env_options, path, demo.scale.video_seconds, SEED)
     return {"bytes": path.stat().st_size}
 
 
