@@ -57,7 +57,9 @@ class PPOConfig(Config):
     value_clip_range: float | None = Field(None, gt=0, description="of the values, in the critic's units")
     value_coef: float = Field(1.0, ge=0, description="weight of the value loss")
     entropy_coef: Scheduled = Field(0.0, description="weight of the entropy bonus")
-    max_std: Scheduled | None = Field(None, description="bound of the actions' standard deviation, to calm exploration down")
+    max_std: Scheduled | None = Field(
+        None, description="bound of the actions' standard deviation, to calm exploration down"
+    )
     normalize_advantages: bool = Field(True, description="to zero mean and unit variance, over the rollout")
     normalize_values: bool = Field(True, description="train the critic on returns of unit scale (Pop-Art)")
     target_kl: float | None = Field(None, gt=0, description="stop an update when the KL exceeds 1.5 times this, nats")
