@@ -94,7 +94,7 @@ def _is_marked_function() -> Callable[[int, int], bool]:
         count = carray(_pointer(model + nuser), 1, np.int64)[0]
         return count > 0 and _array(model, user, count * (geom + 1), np.float64)[count * geom] == CONTACT_MARK
 
-    return is_marked  # type: ignore[no-any-return]
+    return is_marked
 
 
 def _aligned_sphere_capsule(stock: Any, is_marked: Callable[[int, int], bool]) -> Any:
@@ -130,7 +130,7 @@ def _single_hfield_sphere(stock: Any, is_marked: Callable[[int, int], bool]) -> 
     @cfunc(_COLLIDE, error_model="numpy")
     def collide(model: int, data: int, contact: int, hfield: int, sphere: int, margin: float) -> int:
         if not (is_marked(model, hfield) and is_marked(model, sphere)):
-            return stock(model, data, contact, hfield, sphere, margin)  # type: ignore[no-any-return]
+            return stock(model, data, contact, hfield, sphere, margin)
         field = _array(model, dataid, hfield + 1, np.int32)[hfield]
         rows = _array(model, nrow, field + 1, np.int32)[field]
         cols = _array(model, ncol, field + 1, np.int32)[field]

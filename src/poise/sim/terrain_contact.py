@@ -82,7 +82,8 @@ def closest_on_terrain(
     """Closest point of the terrain to a sphere's centre.
 
     Args:
-        heights: (rows, cols) node heights in units of `size[2]`; row r lies at y = -size[1] + r * 2 size[1] / (rows - 1).
+        heights: (rows, cols) node heights in units of `size[2]`; row r lies at
+            y = -size[1] + r * 2 size[1] / (rows - 1).
         size: half extents in x and y and the height scale, m.
         centre: the sphere's centre in the frame of the field, m.
         reach: how far to look, m.
