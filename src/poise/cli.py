@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import argparse
-import errno
-import os
 import sys
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple, TextIO
+from typing import NamedTuple
 
 from poise import __version__
-from poise.cli_help import Parser, describe_settings, positive, whole
-from poise.errors import InvalidValueError, PoiseError, did_you_mean
+from poise.cli_ends import EXIT_INTERRUPTED, exit_code
+from poise.cli_help import Parser, describe_settings, epilog, overview, positive, whole
+from poise.errors import InvalidValueError, did_you_mean
 from poise.files import check_destination
 
 # Everything else is imported by the verb that needs it: torch and MuJoCo take seconds, `poise --help` must not.
-EXIT_BAD_INPUT = 2
-EXIT_INTERRUPTED = 130  # as shells report an end by Ctrl-C
 
 
 class Verb(NamedTuple):
-    """A word after `poise`. `run` may return an exit code; `settings` describes the `--key value` pairs it accepts beside its own options."""
+    """A word after `poise`.
+
+    `run` may return an exit code; `settings` describes the `--key value` pairs accepted beside the verb's own options.
+    """
 
     run: Callable[[argparse.Namespace], int | None]
     add_options: Callable[[Parser], None]
@@ -297,26 +295,12 @@ VERBS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command line; returns the exit code. Mistakes of the user become one sentence and code 2."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    try:
-        with _plain_warnings():
-            return _run(arguments)
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return EXIT_INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read our output has gone, as `head` does; without this Python would complain once more on leaving.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except PoiseError as error:
-        return _fail(str(error))
-    except OSError as error:
-        advice = "; free some space and try again" if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
-        return _fail(f"{error.filename or 'the disk'}: {(error.strerror or str(error)).lower()}{advice}")
+    return exit_code(lambda: _run(arguments))
 
 
 def _run(arguments: list[str]) -> int:
     if not arguments or arguments[0] in ("-h", "--help"):
-        print(_overview())
+        print(overview({name: verb.summary for name, verb in VERBS.items()}))
         return 0
     if arguments[0] == "--version":
         print(f"poise {__version__}")
@@ -327,7 +311,9 @@ def _run(arguments: list[str]) -> int:
         hint = did_you_mean(name, VERBS) or f"; expected one of {', '.join(VERBS)}"
         raise InvalidValueError(f"unknown {kind} '{name}'{hint}")
     verb = VERBS[name]
-    parser = Parser(prog=f"poise {name}", description=verb.summary, epilog=_epilog(verb, rest))
+    wants_help = any(word in ("-h", "--help") for word in rest)
+    settings_help = verb.settings() if verb.settings and wants_help else ""  # imports much, so only to be read
+    parser = Parser(prog=f"poise {name}", description=verb.summary, epilog=epilog(settings_help, verb.examples))
     verb.add_options(parser)
     if verb.settings is not None:
         parser.announce_settings()
@@ -337,42 +323,3 @@ def _run(arguments: list[str]) -> int:
     except SystemExit:  # argparse has printed the help
         return 0
     return verb.run(argparse.Namespace(**vars(options), settings=settings)) or 0
-
-
-def _overview() -> str:
-    lines = ["usage: poise VERB ...   ('poise VERB --help' explains a verb)", ""]
-    lines += [f"  {name:<10} {verb.summary}" for name, verb in VERBS.items()]
-    return "\n".join([*lines, "", "  --version  print the version", "", "start with: poise demo"])
-
-
-def _epilog(verb: Verb, arguments: Sequence[str]) -> str:
-    """Settings and examples; the settings are gathered only when somebody wants to read them."""
-    wanted = verb.settings is not None and any(word in ("-h", "--help") for word in arguments)
-    parts = [verb.settings()] if wanted and verb.settings else []
-    if verb.examples:
-        parts.append("examples:\n  " + verb.examples.replace("\n", "\n  "))
-    return "\n\n".join(parts)
-
-
-def _fail(sentence: str) -> int:
-    print("error:", " ".join(sentence.split()), file=sys.stderr)
-    return EXIT_BAD_INPUT
-
-
-@contextmanager
-def _plain_warnings() -> Iterator[None]:
-    """Warnings as one line without the place in the code, which tells a user nothing."""
-
-    def show(
-        message: Warning | str,
-        category: type[Warning],
-        filename: str,
-        lineno: int,
-        file: TextIO | None = None,
-        line: str | None = None,
-    ) -> None:
-        print(f"warning: {message}", file=sys.stderr)
-
-    with warnings.catch_warnings():
-        warnings.showwarning = show
-        yield

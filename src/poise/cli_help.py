@@ -6,7 +6,7 @@ import argparse
 import difflib
 import math
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import NoneType, UnionType
 from typing import Any, Literal, NoReturn, Union, get_args, get_origin
 
@@ -69,6 +69,19 @@ class Parser(argparse.ArgumentParser):
         """Whether a flag is rather one of the parser's own options, mistyped, than a setting such as `--seed`."""
         own = difflib.get_close_matches(flag, self._option_string_actions, n=1, cutoff=_SLIP)
         return bool(own)
+
+
+def overview(verbs: Mapping[str, str]) -> str:
+    """What `poise --help` prints: every verb with its summary."""
+    lines = [f"  {name:<10} {summary}" for name, summary in verbs.items()]
+    start = ["usage: poise VERB ...   ('poise VERB --help' explains a verb)", ""]
+    return "\n".join([*start, *lines, "", "  --version  print the version", "", "start with: poise demo"])
+
+
+def epilog(settings: str, examples: str) -> str:
+    """What follows the options in a verb's help: its settings and examples, where it has any."""
+    shown = ["examples:", *examples.splitlines()] if examples else []
+    return "\n\n".join(part for part in (settings, "\n  ".join(shown)) if part)
 
 
 def describe_settings(

@@ -1,0 +1,60 @@
+"""How a command ends: the exit code, and the one sentence on the error stream when something went wrong."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TextIO
+
+from poise.errors import PoiseError
+
+EXIT_BAD_INPUT = 2
+EXIT_INTERRUPTED = 130  # as shells report an end by Ctrl-C
+
+
+def exit_code(command: Callable[[], int]) -> int:
+    """Run `command`; mistakes of the user and refusals of the system become a sentence, bugs of ours stay visible."""
+    try:
+        with _plain_warnings():
+            code = command()
+            sys.stdout.flush()  # a reader that has gone is found out here, not while Python shuts down
+            return code
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:  # whoever read our output has gone, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except PoiseError as error:
+        return _fail(str(error))
+    except OSError as error:
+        advice = "; free some space and try again" if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
+        return _fail(f"{error.filename or 'the system'}: {(error.strerror or str(error)).lower()}{advice}")
+
+
+def _fail(sentence: str) -> int:
+    print("error:", " ".join(sentence.split()), file=sys.stderr)
+    return EXIT_BAD_INPUT
+
+
+@contextmanager
+def _plain_warnings() -> Iterator[None]:
+    """Warnings as one line without the place in the code, which tells a user nothing."""
+
+    def show(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        print(f"warning: {message}", file=sys.stderr)
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show
+        yield
