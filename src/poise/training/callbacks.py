@@ -53,6 +53,7 @@ class EvaluationCallback(Callback):
 
     def __init__(self) -> None:
         self.best = -math.inf
+        self.level = -math.inf  # what the next improvement is measured from, so that small ones add up
         self.since_best = 0
         self.history: list[dict[str, Any]] = []
         self.is_new_best = False
@@ -65,22 +66,25 @@ class EvaluationCallback(Callback):
             self._evaluate(runner)
 
     def state(self) -> dict[str, Any]:
-        return {"best": self.best, "since_best": self.since_best, "history": self.history}
+        return {name: getattr(self, name) for name in ("best", "level", "since_best", "history")}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        self.best, self.since_best, self.history = state["best"], state["since_best"], list(state["history"])
+        self.best, self.level, self.since_best = state["best"], state["level"], state["since_best"]
+        self.history = list(state["history"])
 
     def _evaluate(self, runner: Runner) -> None:
         config = runner.config
         evaluation = evaluate_policy(runner)
         summary = evaluation.summary()
         value = evaluation.metric(config.evaluation.metric)
-        runner.logger.log(runner.step, {f"evaluation/{name}": summary[name]["mean"] or 0.0 for name in _LOGGED})
+        means = {f"evaluation/{name}": summary[name]["mean"] for name in _LOGGED}
+        runner.logger.log(runner.step, {name: mean for name, mean in means.items() if mean is not None})
         runner.say(f"step {runner.step:,}: {describe(summary)}")
         self.history.append({"step": runner.step, **summary})
         write_atomically(runner.folder / "evaluations.json", json.dumps(self.history, indent=1) + "\n")
-        improved = value >= self.best + config.early_stopping.min_improvement
-        self.since_best = 0 if improved else self.since_best + 1
+        self.since_best += 1
+        if value >= self.level + config.early_stopping.min_improvement:
+            self.level, self.since_best = value, 0
         if value > self.best:
             self.best = value
             self.is_new_best = True

@@ -8,6 +8,7 @@ import numpy as np
 from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
 
+from poise.errors import InvalidValueError
 from poise.policies import Agent
 from poise.training.environments import steps_per_action, told_of_step
 from poise.training.statistics import Interval, mean_interval, wilson_interval
@@ -40,8 +41,15 @@ class Evaluation:
         return result
 
     def metric(self, name: str) -> float:
-        """The mean of 'return', 'speed' or 'success_rate'."""
-        return float(self.summary()[name]["mean"])
+        """The mean of 'return', 'speed' or 'success_rate'.
+
+        Raises:
+            InvalidValueError: the environment does not report it.
+        """
+        mean = self.summary()[name]["mean"]
+        if mean is None:
+            raise InvalidValueError(f"the environment reports no {name}; set evaluation.metric to 'return'")
+        return float(mean)
 
     def to_json(self) -> dict[str, Any]:
         """Summary and episodes, without values JSON does not know."""

@@ -1,0 +1,130 @@
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from poise.config import parse
+from poise.errors import MissingFileError, PoiseError
+from poise.perception.autoencoder import TinyAutoencoder
+from poise.perception.encoder_files import save_encoder
+from poise.training.callbacks import save_policy
+from poise.training.config import RunConfig
+from poise.training.environments import make_vector_env
+from poise.training.runs import load_policy, read_config, resume_run, start_run
+
+SMALL = {"hidden_sizes": [8]}
+OPTIONS = {"cameras": {"height": 8, "width": 8}, "terrain": {"nodes": 33}}
+
+
+def config(**changes: Any) -> RunConfig:
+    return parse(
+        RunConfig,
+        {
+            "total_steps": 32,
+            "env": {"id": "CartPole-v1", "num_envs": 2},
+            "policy": {"actor": SMALL, "critic": SMALL},
+            "algorithm": {"num_steps": 8, "num_minibatches": 1},
+            "tensorboard": False,
+            "threads": 1,
+            "update_threads": 1,
+        }
+        | changes,
+    )
+
+
+def test_a_run_folder_holds_its_resolved_configuration(tmp_path: Path) -> None:
+    start_run(config(seed=7), tmp_path / "run")
+    assert read_config(tmp_path / "run") == config(seed=7)
+
+
+def test_a_run_is_not_overwritten(tmp_path: Path) -> None:
+    start_run(config(), tmp_path / "run")
+    with pytest.raises(PoiseError, match="already holds a run; go on with '--resume"):
+        start_run(config(seed=1), tmp_path / "run")
+    assert read_config(tmp_path / "run").seed == 0
+
+
+def test_a_refused_configuration_leaves_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(PoiseError, match="unknown environment 'CartPole-v9'"):
+        start_run(config(env={"id": "CartPole-v9"}), tmp_path / "run")
+    with pytest.raises(PoiseError, match="no encoder"):
+        start_run(config(policy={"encoder": str(tmp_path / "nowhere")}), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_policy_is_the_best_or_else_the_latest(tmp_path: Path) -> None:
+    runner = start_run(config(), tmp_path / "run")
+    runner.train()
+    latest = load_policy(tmp_path / "run")
+    assert latest.source.name == "step_000000032"
+    assert_same_weights(latest.state, runner.algorithm.policy.state_dict())
+    with torch.no_grad():
+        runner.algorithm.policy.critic_output.bias.add_(1.0)
+    save_policy(runner)
+    assert load_policy(tmp_path / "run").source.name == "best"
+    assert_same_weights(load_policy(tmp_path / "run").state, runner.algorithm.policy.state_dict())
+    assert_same_weights(load_policy(tmp_path / "run" / "checkpoints" / "step_000000032").state, latest.state)
+
+
+def test_an_averaged_policy_is_what_is_shipped(tmp_path: Path) -> None:
+    runner = start_run(config(algorithm={"num_steps": 8, "num_minibatches": 1, "ewma": {}}), tmp_path / "run")
+    runner.train()
+    found = load_policy(tmp_path / "run").state
+    assert_same_weights(found, runner.algorithm.acting_policy.state_dict())
+    assert not torch.equal(found["actor.model.0.weight"], runner.algorithm.policy.actor.model[0].weight)
+
+
+def test_a_loaded_policy_acts_as_the_trained_one(tmp_path: Path) -> None:
+    runner = start_run(config(), tmp_path / "run")
+    runner.train()
+    env = make_vector_env("CartPole-v1", 5, {})
+    observation, _ = env.reset(seed=0)
+    expected = runner.agent_for(env).act(observation)
+    np.testing.assert_array_equal(load_policy(tmp_path / "run").agent_for(env).act(observation), expected)
+
+
+def test_a_run_brings_its_encoder_along(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    save_encoder(tmp_path / "encoder", TinyAutoencoder(8, 8, 1, 4).encoder)
+    policy = {"actor": SMALL, "critic": SMALL, "encoder": str(tmp_path / "encoder")}
+    runner = start_run(config(env={"num_envs": 2, "options": OPTIONS}, policy=policy), tmp_path / "run")
+    runner.train()
+    for file in (tmp_path / "encoder").iterdir():
+        file.unlink()
+    trained = load_policy(tmp_path / "run")
+    env = make_vector_env("poise/Ballbot-v0", 3, OPTIONS, 1)
+    assert trained.agent_for(env).act(env.reset(seed=0)[0]).shape == (3, 3)
+    for file in (tmp_path / "run" / "encoder").iterdir():
+        file.unlink()
+    (tmp_path / "run" / "encoder").rmdir()
+    with pytest.raises(PoiseError, match="lacks its encoder"):
+        load_policy(tmp_path / "run")
+
+
+def test_weights_of_another_architecture(tmp_path: Path) -> None:
+    start_run(config(), tmp_path / "run").train()
+    with pytest.raises(PoiseError, match="belong to another architecture"):
+        load_policy(tmp_path / "run").agent_for(make_vector_env("Pendulum-v1", 2, {}))
+
+
+def test_what_is_no_policy(tmp_path: Path) -> None:
+    with pytest.raises(MissingFileError, match="does not exist"):
+        load_policy(tmp_path / "nowhere")
+    (tmp_path / "model.pt").write_bytes(b"\x80\x04K\x01.")
+    with pytest.raises(PoiseError, match="pickled models are never loaded"):
+        load_policy(tmp_path / "model.pt")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(MissingFileError, match=r"nor a folder above it holds a config.yaml"):
+        load_policy(tmp_path / "empty")
+    start_run(config(), tmp_path / "new")
+    with pytest.raises(MissingFileError, match="holds no policy yet"):
+        load_policy(tmp_path / "new")
+    with pytest.raises(MissingFileError, match="is no run folder"):
+        resume_run(tmp_path / "empty")
+
+
+def assert_same_weights(found: dict[str, Any], expected: dict[str, Any]) -> None:
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[name], value) for name, value in expected.items())
