@@ -260,7 +260,7 @@ VERBS = {
         _collect,
         _collect_options,
         "drive robots at random and by PID, and keep what their depth cameras see; goes on where it was stopped",
-        "poise collect --out runs/images --episodes 180 --terrain.height 0.2",
+        "poise collect --out runs/images --episodes 160 --terrain.height 0.2",
         _collect_settings,
     ),
     "pretrain": Verb(

@@ -40,12 +40,12 @@ _SPREAD = {"tilt": 5.0, "yaw": 180.0}
 class CollectConfig(Config):
     """Settings of `collect`; the defaults make about 6000 images."""
 
-    episodes: int = Field(180, ge=2, description="how many, each on a terrain of its own")
+    episodes: int = Field(160, ge=2, description="how many, each on a terrain of its own")
     seed: int = Field(0, ge=0, description="determines every episode")
     robots: int = Field(64, ge=1, le=65536, description="episodes side by side; the images do not depend on it")
     driver: Literal["both", "random", "pid"] = Field("both", description="what acts; 'both' takes turns")
-    seconds: float = Field(4.0, gt=0, description="longest episode, s")
-    images_per_episode: int = Field(32, ge=2, description="most images kept of each camera, evenly spaced in time")
+    seconds: float = Field(3.0, gt=0, description="longest episode, s")
+    images_per_episode: int = Field(38, ge=2, description="most images kept of each camera, evenly spaced in time")
     rate: float = Field(25.0, gt=0, description="images a second that each camera takes")
     height: int = Field(64, ge=4, le=1024, description="of the images, pixels")
     width: int = Field(64, ge=4, le=1024, description="of the images, pixels")

@@ -47,7 +47,7 @@ Figures = dict[str, Any]
 class Scale(NamedTuple):
     """How much of everything but training."""
 
-    image_episodes: int = 180
+    image_episodes: int = 160
     epochs: int = 10
     evaluation_episodes: int = 100
     video_seconds: float = 12.0
