@@ -153,7 +153,7 @@ class PidController:
 
 
 TRAVEL_SPEED = 0.2
-"""Speed that the PID baseline is asked for, m/s. It has it on flat ground; hills stop it, and asked for more it falls."""
+"""Speed that the PID baseline is asked for, m/s. It has it on flat ground; hills stop it, and faster it falls."""
 
 
 def pid_controller(env: VectorEnv[Any, Any, Any]) -> PidController:
