@@ -61,7 +61,10 @@ class RunConfig(Config):
         0, ge=0, le=1024, description="for physics and cameras; 0 for all cores; results do not depend on it"
     )
     update_threads: int = Field(
-        2, ge=1, le=1024, description="torch's threads in the updates; another number rounds sums differently"
+        1,
+        ge=1,
+        le=1024,
+        description="torch's threads in the updates; pays for large networks, and rounds sums differently",
     )
     env: EnvConfig = EnvConfig()
     policy: PolicyConfig = PolicyConfig()

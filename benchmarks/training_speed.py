@@ -1,0 +1,256 @@
+"""Steps per second of training end to end on the ballbot as the data sheet has it, against Stable-Baselines3's PPO.
+
+    python benchmarks/training_speed.py [--recipe published batched] [--iterations 4] [--num-envs N] [--json FILE]
+
+500 decisions a second, two 64x64 depth cameras at 90 Hz, the frozen encoder, heads of 4x128. Both sides have the same
+network, hyper-parameters, environment (one batch of robots, all cores) and settings of torch's threads. Recipes:
+`published` is the data sheet's (10 robots x 2048 steps, minibatches of 256, 5 epochs), `batched` is in the manner of
+configs/ballbot/navigate.yaml (128 robots x 32 steps, 4 minibatches, 5 epochs). A figure is the median over the
+iterations but the first. With fresh weights the robots fall often, and every fall brings a new terrain, on both sides.
+
+What makes Stable-Baselines3 slower is mostly that it keeps images in its rollout and runs the encoder in every forward.
+"""
+
+import argparse
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from typing import Any
+
+# Before torch, because it settles how torch's threads wait.
+from poise.config import parse
+from poise.envs import BallbotVectorEnv
+from poise.perception import FrozenDepthEncoder
+from poise.training.callbacks import Callback
+from poise.training.config import RunConfig
+from poise.training.runner import Runner
+from poise.training.runs import start_run
+
+# isort: split
+
+import stable_baselines3 as sb3
+import torch
+from _encoder import fresh_encoder
+from _sb3 import BatchedBallbots, EncodedImages
+from _table import report
+from stable_baselines3.common.callbacks import BaseCallback
+from torch import nn
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Sizes of an iteration."""
+
+    num_envs: int
+    num_steps: int
+    num_minibatches: int
+
+    @property
+    def samples(self) -> int:
+        """Environment steps of an iteration."""
+        return self.num_envs * self.num_steps
+
+
+RECIPES = {"published": Recipe(10, 2048, 80), "batched": Recipe(128, 32, 4)}
+EPOCHS, CLIP, ENTROPY, VALUE, RATE, DECAY = 5, 0.015, 0.001, 2.0, 1e-4, 0.01
+
+
+@dataclass
+class Times:
+    """Seconds of each iteration."""
+
+    rollouts: list[float] = field(default_factory=list)
+    updates: list[float] = field(default_factory=list)
+
+    def figures(self, samples: int) -> dict[str, float]:
+        """Of the typical iteration, the first left out."""
+        pairs = list(zip(self.rollouts, self.updates, strict=True))
+        pairs = pairs[1:] or pairs
+        seconds = median(rollout + update for rollout, update in pairs)
+        return {
+            "steps_per_second": samples / seconds,
+            "rollout_us_per_step": 1e6 * median(rollout for rollout, _ in pairs) / samples,
+            "update_us_per_step": 1e6 * median(update for _, update in pairs) / samples,
+            "update_share": median(update / (rollout + update) for rollout, update in pairs),
+        }
+
+
+# --- ours ---------------------------------------------------------------------------------------------------------
+
+
+class Stopwatch(Callback):
+    """Times whole iterations, logging included: what is not the rollout counts as the update."""
+
+    def __init__(self, times: Times) -> None:
+        self._times = times
+        self._last = 0.0
+
+    def begin(self, runner: Runner) -> None:
+        """Start timing, and note when each rollout is over."""
+        runner.collector.collect = self._noting_the_end(runner.collector.collect)  # type: ignore[method-assign]
+        self._last = time.perf_counter()
+
+    def on_iteration(self, runner: Runner, before: int) -> None:
+        now = time.perf_counter()
+        self._times.updates.append(now - self._last - self._times.rollouts[-1])
+        self._last = now
+
+    def _noting_the_end(self, collect: Callable[[], Any]) -> Callable[[], Any]:
+        def timed() -> Any:
+            outcome = collect()
+            self._times.rollouts.append(time.perf_counter() - self._last)
+            return outcome
+
+        return timed
+
+
+def time_ours(recipe: Recipe, encoder: Path, iterations: int, folder: Path, update_threads: int) -> Times:
+    """Our runner, with everything it does between iterations but evaluations."""
+    config = {
+        "total_steps": iterations * recipe.samples,
+        "update_threads": update_threads,
+        "env": {"num_envs": recipe.num_envs},
+        "policy": {"encoder": str(encoder)},
+        "algorithm": {
+            "num_steps": recipe.num_steps,
+            "num_epochs": EPOCHS,
+            "num_minibatches": recipe.num_minibatches,
+            "clip_range": CLIP,
+            "entropy_coef": ENTROPY,
+            "value_coef": VALUE,
+            "learning_rate": RATE,
+            "weight_decay": DECAY,
+        },
+        "checkpoint": {"every": 0},
+    }
+    times = Times()
+    stopwatch = Stopwatch(times)
+    runner = start_run(parse(RunConfig, config), folder, [stopwatch])
+    stopwatch.begin(runner)
+    runner.train()
+    return times
+
+
+# --- Stable-Baselines3's ------------------------------------------------------------------------------------------
+
+
+class StableBaselinesStopwatch(BaseCallback):
+    """Notes when rollouts begin and end; an update lasts from one's end to the next one's beginning."""
+
+    def __init__(self, times: Times) -> None:
+        super().__init__()
+        self._times = times
+        self._moment = 0.0
+
+    def _on_rollout_start(self) -> None:
+        self._mark(self._times.updates if self._times.rollouts else None)
+
+    def _on_rollout_end(self) -> None:
+        self._mark(self._times.rollouts)
+
+    def _on_training_end(self) -> None:
+        self._mark(self._times.updates)
+
+    def _on_step(self) -> bool:
+        return True
+
+    def _mark(self, spans: list[float] | None) -> None:
+        now = time.perf_counter()
+        if spans is not None:
+            spans.append(now - self._moment)
+        self._moment = now
+
+
+def time_stable_baselines(recipe: Recipe, encoder: Path, iterations: int) -> Times:
+    """Stable-Baselines3's PPO on the same robots in one batch."""
+    heads = [128] * 4
+    env = BatchedBallbots(BallbotVectorEnv(recipe.num_envs))
+    model = sb3.PPO(
+        "MultiInputPolicy",
+        env,
+        learning_rate=RATE,
+        n_steps=recipe.num_steps,
+        batch_size=recipe.samples // recipe.num_minibatches,
+        n_epochs=EPOCHS,
+        clip_range=CLIP,
+        ent_coef=ENTROPY,
+        vf_coef=VALUE,
+        device="cpu",
+        policy_kwargs={
+            "net_arch": {"pi": heads, "vf": heads},
+            "activation_fn": nn.LeakyReLU,
+            "features_extractor_class": EncodedImages,
+            "features_extractor_kwargs": {"encoder": FrozenDepthEncoder.load(encoder)},
+            "optimizer_class": torch.optim.AdamW,
+            "optimizer_kwargs": {"weight_decay": DECAY},
+        },
+    )
+    times = Times()
+    model.learn(iterations * recipe.samples, StableBaselinesStopwatch(times))
+    env.close()
+    return times
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--recipe", nargs="+", choices=RECIPES, default=list(RECIPES))
+    parser.add_argument("--iterations", type=int, default=4, help="of each, the first not counted")
+    parser.add_argument("--steps", type=int, help="environment steps of each instead of iterations")
+    parser.add_argument("--num-envs", type=int, help="robots, instead of the recipe's; as many samples for an update")
+    parser.add_argument("--update-threads", type=int, default=1, help="torch's threads in our updates")
+    parser.add_argument("--only", choices=("poise", "stable-baselines3"), help="time one of the two")
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    results: dict[str, Any] = {}
+    with TemporaryDirectory() as temporary:
+        encoder = fresh_encoder(Path(temporary, "encoder"))
+        for name in arguments.recipe:
+            recipe = _recipe(name, arguments.num_envs)
+            iterations = -(-arguments.steps // recipe.samples) if arguments.steps else arguments.iterations
+            figures = {}
+            if arguments.only != "stable-baselines3":
+                ours = time_ours(recipe, encoder, iterations, Path(temporary, name), arguments.update_threads)
+                figures["poise"] = ours.figures(recipe.samples)
+            if arguments.only != "poise":
+                theirs = time_stable_baselines(recipe, encoder, iterations)
+                figures["stable-baselines3"] = theirs.figures(recipe.samples)
+            if len(figures) == 2:
+                figures["ratio"] = _ratio(figures)
+            results[name] = figures | {"num_envs": recipe.num_envs, "num_steps": recipe.num_steps}
+    report(
+        "Training end to end with depth",
+        ["", "steps/s", "rollout µs/step", "update µs/step", "update's share"],
+        _rows(results),
+        results,
+        arguments.json,
+        ("poise", "mujoco", "torch", "stable-baselines3", "numba"),
+    )
+
+
+def _recipe(name: str, num_envs: int | None) -> Recipe:
+    recipe = RECIPES[name]
+    if num_envs is None:
+        return recipe
+    return Recipe(num_envs, max(recipe.samples // num_envs, 1), recipe.num_minibatches)
+
+
+def _ratio(figures: dict[str, dict[str, float]]) -> dict[str, float]:
+    ours, theirs = figures["poise"], figures["stable-baselines3"]
+    return {"steps_per_second": ours["steps_per_second"] / theirs["steps_per_second"]}
+
+
+def _rows(results: dict[str, Any]) -> list[list[Any]]:
+    columns = ("steps_per_second", "rollout_us_per_step", "update_us_per_step", "update_share")
+    return [
+        [f"{recipe}: {side}", *(figures[side].get(column, "") for column in columns)]
+        for recipe, figures in results.items()
+        for side in ("poise", "stable-baselines3", "ratio")
+        if side in figures
+    ]
+
+
+if __name__ == "__main__":
+    main()
