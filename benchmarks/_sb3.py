@@ -20,9 +20,8 @@ class BatchedBallbots(VecEnv):
     """Wraps our vector environment in Stable-Baselines3's interface, which it all but has."""
 
     def __init__(self, env: BallbotVectorEnv) -> None:
-        self.render_mode = None
+        self._env = env  # which the base class asks for its render mode
         super().__init__(env.num_envs, env.single_observation_space, env.single_action_space)
-        self._env = env
         self._pending = np.zeros((env.num_envs, 3), np.float32)
 
     def reset(self) -> dict[str, np.ndarray]:

@@ -222,7 +222,7 @@ def main() -> None:
             results[name] = figures | {"num_envs": recipe.num_envs, "num_steps": recipe.num_steps}
     report(
         "Training end to end with depth",
-        ["", "steps/s", "rollout µs/step", "update µs/step", "update's share"],
+        ["", "steps/s", "rollout, µs", "update, µs", "its share"],
         _rows(results),
         results,
         arguments.json,
@@ -245,7 +245,7 @@ def _ratio(figures: dict[str, dict[str, float]]) -> dict[str, float]:
 def _rows(results: dict[str, Any]) -> list[list[Any]]:
     columns = ("steps_per_second", "rollout_us_per_step", "update_us_per_step", "update_share")
     return [
-        [f"{recipe}: {side}", *(figures[side].get(column, "") for column in columns)]
+        [f"{recipe}, {side}", *(figures[side].get(column, "") for column in columns)]
         for recipe, figures in results.items()
         for side in ("poise", "stable-baselines3", "ratio")
         if side in figures
