@@ -25,9 +25,9 @@ from poise.storage import Minibatch, Rollout
 
 
 class AdaptiveKlConfig(Config):
-    """Learning rate steered so that each update changes the policy by about `desired_kl`."""
+    """Learning rate steered so that each update changes the policy by about `desired_kl`, less and less if it falls."""
 
-    desired_kl: float = Field(0.01, gt=0, description="KL divergence an update should cause, nats")
+    desired_kl: Scheduled = Field(0.01, description="KL divergence an update should cause, nats")
     factor: float = Field(1.5, gt=1, description="by which the rate changes when the KL is off by more than twofold")
     min_learning_rate: float = Field(1e-5, gt=0)
     max_learning_rate: float = Field(1e-2, gt=0)
@@ -254,9 +254,10 @@ class PPO:
         base = value_at(self._rates[0], fraction)
         if adaptive is None or base == 0.0:  # a schedule may pass through 0
             return
-        if kl > 2.0 * adaptive.desired_kl:
+        desired = value_at(adaptive.desired_kl, fraction)
+        if kl > 2.0 * desired:
             self._rate_scale /= adaptive.factor
-        elif kl < 0.5 * adaptive.desired_kl:
+        elif kl < 0.5 * desired:
             self._rate_scale *= adaptive.factor
         bounds = adaptive.min_learning_rate / base, adaptive.max_learning_rate / base
         self._rate_scale = min(max(self._rate_scale, bounds[0]), bounds[1])

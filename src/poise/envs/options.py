@@ -14,6 +14,7 @@ class RewardOptions(Config):
     directional: float = Field(0.01, description="per m/s of the base along the goal")
     effort: float = Field(0.0001, ge=0, description="cost per squared norm of the action")
     survival: float = Field(0.02, ge=0, description="for each step within the tilt limit")
+    failure: float = Field(0.0, ge=0, description="cost of an episode that ends before its step limit, paid once")
     top_speed: float | None = Field(
         None, gt=0, description="speed along the goal that pays most, m/s; beyond it the pay falls as it rose"
     )

@@ -211,14 +211,15 @@ class BallbotTask:
         tilt = np.degrees(rotations.tilt_angle(quaternion))
         count, weights = options.decimation, options.rewards
         speed = rewards.directional(self._velocity, self._goal)
+        off_map = np.abs(position[:, :2]).max(axis=1) > options.terrain.half_size
+        terminated = (tilt > options.max_tilt) | off_map | diverged
         paid_speed = rewards.directional(self._velocity, self._goal, weights.top_speed)
         terms = {
             "directional": count * weights.directional * paid_speed,
             "effort": -count * weights.effort * rewards.effort(self._actions),
             "survival": count * weights.survival * rewards.survival(tilt, options.max_tilt),
+            "failure": -weights.failure * terminated.astype(np.float64),
         }
-        off_map = np.abs(position[:, :2]).max(axis=1) > options.terrain.half_size
-        terminated = (tilt > options.max_tilt) | off_map | diverged
         truncated = ~terminated & (self._steps >= options.max_steps)
         info: dict[str, NDArray[Any]] = {f"reward_{name}": value for name, value in terms.items()}
         info |= {
@@ -231,7 +232,7 @@ class BallbotTask:
             "off_map": off_map,
             "diverged": diverged,
         }
-        reward = terms["directional"] + terms["effort"] + terms["survival"]
+        reward = sum(terms.values(), np.zeros(self.num_robots))
         return Outcome(self.observe(), reward, terminated, truncated, info)
 
     def _terrain_seed(self, robot: int) -> int:

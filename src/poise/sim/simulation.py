@@ -58,7 +58,7 @@ class Simulation:
         self.timestep = timestep
         self.threads = threads or available_cores()
         self.model = ballbot_model(terrain, timestep, integrator)
-        # The accelerometer and the gyro would cost a twentieth of every step, and what robots feel comes from the state.
+        # Accelerometer and gyro would cost a twentieth of every step, and what robots feel comes from the state.
         self.model.opt.disableflags |= int(mujoco.mjtDisableBit.mjDSBL_SENSOR)
         self._models = [copy.copy(self.model) for _ in range(num_robots)]
         self._batch = Batch(self.model, nsim=num_robots, nthread=self.threads)
