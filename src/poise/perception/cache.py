@@ -1,7 +1,7 @@
 """Features of each camera frame, computed once.
 
 A camera takes a frame every sixth step or so, but every observation carries an image. The encoder is frozen, so an
-image that was seen before has features that are known (ERRATA, "Ballbot simulation" 15 and 16).
+image that was seen before has features that are known.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A trained encoder on disk: a folder with `encoder.safetensors` (the weights) and `encoder.json` (what they are).
 
 Nothing is unpickled. On loading, names, shapes, finiteness, the file's SHA-256 and the sum of |parameters| are checked;
-the sum with a relative tolerance, because its last digits differ between devices (ERRATA, "Ballbot simulation" 15).
+the sum with a relative tolerance, because its last digits differ between devices.
 """
 
 from __future__ import annotations

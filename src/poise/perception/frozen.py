@@ -19,7 +19,7 @@ class FrozenDepthEncoder(nn.Module):
 
     - Its parameters want no gradient, and none passes through it.
     - `train()`, on it or on a policy that holds it, leaves it in eval mode: BatchNorm with the statistics of a batch
-      would give other features at the update than at the rollout (ERRATA, "Fusion" 4).
+      would give other features at the update than at the rollout.
     - On the CPU it runs folded (see `folded`), and an image's features do not depend on the rest of the batch, bit for
       bit. On other devices it runs as it is, in float32.
     """

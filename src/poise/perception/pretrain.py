@@ -99,7 +99,7 @@ def pretrain(
                 )
             if not history or epoch.validation_loss < _best(history).validation_loss:
                 best_model = copy.deepcopy(model)
-                save_encoder(out / "encoder", best_model.encoder, {"dataset": str(dataset.folder), **epoch._asdict()})
+                save_encoder(out / "encoder", best_model.encoder, {"dataset": dataset.folder.name, **epoch._asdict()})
             history.append(epoch)
             _save_history(out / "history.csv", history)
             if progress is not None:
