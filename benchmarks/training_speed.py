@@ -4,8 +4,8 @@
 
 500 decisions a second, two 64x64 depth cameras at 90 Hz, the frozen encoder, heads of 4x128. Both sides have the same
 network, hyper-parameters, environment (one batch of robots, all cores) and settings of torch's threads. Recipes:
-`published` is the data sheet's (10 robots x 2048 steps, minibatches of 256, 5 epochs), `batched` is in the manner of
-configs/ballbot/navigate.yaml (128 robots x 32 steps, 4 minibatches, 5 epochs). A figure is the median over the
+`published` is the data sheet's (10 robots x 2048 steps, minibatches of 256, 5 epochs), `batched` has many
+robots and short rollouts (128 robots x 32 steps, 4 minibatches, 5 epochs). A figure is the median over the
 iterations but the first. With fresh weights the robots fall often, and every fall brings a new terrain, on both sides.
 
 What makes Stable-Baselines3 slower is mostly that it keeps images in its rollout and runs the encoder in every forward.

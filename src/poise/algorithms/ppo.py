@@ -25,7 +25,7 @@ from poise.storage import Minibatch, Rollout
 
 
 class AdaptiveKlConfig(Config):
-    """Learning rate steered so that each update changes the policy by about `desired_kl`, less and less if it falls."""
+    """Learning rate steered so that each update changes the policy by about `desired_kl`."""
 
     desired_kl: Scheduled = Field(0.01, description="KL divergence an update should cause, nats")
     factor: float = Field(1.5, gt=1, description="by which the rate changes when the KL is off by more than twofold")
