@@ -17,7 +17,7 @@ from poise.algorithms.losses import (
     explained_variance,
     value_loss,
 )
-from poise.algorithms.schedules import Scheduled, value_at
+from poise.algorithms.schedules import PositiveScheduled, Scheduled, value_at
 from poise.algorithms.value_scale import ValueScale
 from poise.config import Config
 from poise.policies import ActorCritic
@@ -27,7 +27,7 @@ from poise.storage import Minibatch, Rollout
 class AdaptiveKlConfig(Config):
     """Learning rate steered so that each update changes the policy by about `desired_kl`."""
 
-    desired_kl: Scheduled = Field(0.01, description="KL divergence an update should cause, nats")
+    desired_kl: PositiveScheduled = Field(0.01, description="KL divergence an update should cause, nats")
     factor: float = Field(1.5, gt=1, description="by which the rate changes when the KL is off by more than twofold")
     min_learning_rate: float = Field(1e-5, gt=0)
     max_learning_rate: float = Field(1e-2, gt=0)
@@ -57,7 +57,7 @@ class PPOConfig(Config):
     value_clip_range: float | None = Field(None, gt=0, description="of the values, in the critic's units")
     value_coef: float = Field(1.0, ge=0, description="weight of the value loss")
     entropy_coef: Scheduled = Field(0.0, description="weight of the entropy bonus")
-    max_std: Scheduled | None = Field(
+    max_std: PositiveScheduled | None = Field(
         None, description="bound of the actions' standard deviation, to calm exploration down"
     )
     normalize_advantages: bool = Field(True, description="to zero mean and unit variance, over the rollout")

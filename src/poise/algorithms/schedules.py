@@ -39,15 +39,27 @@ class Schedule(Config):
         return y0 + (y1 - y0) * (fraction - x0) / (x1 - x0)
 
 
+def _lowest(quantity: float | Schedule) -> float:
+    return min(quantity.values) if isinstance(quantity, Schedule) else quantity
+
+
 def _never_negative(quantity: float | Schedule) -> float | Schedule:
-    values = quantity.values if isinstance(quantity, Schedule) else (quantity,)
-    if min(values) < 0.0:
-        raise ValueError(f"must be at least 0, got {min(values):g}")
+    if _lowest(quantity) < 0.0:
+        raise ValueError(f"must be at least 0, got {_lowest(quantity):g}")
+    return quantity
+
+
+def _positive(quantity: float | Schedule) -> float | Schedule:
+    if _lowest(quantity) <= 0.0:
+        raise ValueError(f"must be greater than 0, got {_lowest(quantity):g}")
     return quantity
 
 
 Scheduled = Annotated[float | Schedule, AfterValidator(_never_negative)]
 """A quantity that is not negative, constant or changing."""
+
+PositiveScheduled = Annotated[float | Schedule, AfterValidator(_positive)]
+"""A quantity greater than 0, constant or changing."""
 
 
 def value_at(quantity: float | Schedule, fraction: float) -> float:

@@ -133,7 +133,7 @@ class GaussianHead(nn.Module):
     @torch.no_grad()
     def limit_std(self, max_std: float) -> None:
         """Lower the standard deviations that exceed `max_std`, which may rise again in training."""
-        self.log_std.clamp_(max=math.log(max_std) if max_std > 0.0 else self._bounds[0])
+        self.log_std.clamp_(max=math.log(max_std))
 
 
 class CategoricalHead(nn.Module):
