@@ -82,13 +82,13 @@ class Contender:
 
 def batched(name: str, robots: int, threads: int, own: bool) -> Contender:
     """`Simulation.step`."""
-    simulation = fresh(robots, threads)
+    simulation = fresh(robots, threads, own)
     return Contender(name, own, lambda actions: simulation.step(actions, SUBSTEPS), simulation)
 
 
 def bare_loop(name: str, robots: int, threads: int, own: bool) -> Contender:
     """`mj_step` over one `MjData` for each robot, each thread with its share; `mj_step` releases Python's lock."""
-    simulation = fresh(robots, threads)
+    simulation = fresh(robots, threads, own)
     models = simulation._models
     datas = [mujoco.MjData(model) for model in models]
     for data, qpos in zip(datas, simulation.qpos, strict=True):
@@ -114,7 +114,7 @@ def bare_loop(name: str, robots: int, threads: int, own: bool) -> Contender:
 
 def rollout(name: str, robots: int, threads: int, own: bool) -> Contender:
     """`mujoco.rollout`, from state to state."""
-    simulation = fresh(robots, threads)
+    simulation = fresh(robots, threads, own)
     models = simulation._models
     datas = [mujoco.MjData(models[0]) for _ in range(threads)]
     roll = Rollout(nthread=threads)
@@ -136,9 +136,13 @@ def rollout(name: str, robots: int, threads: int, own: bool) -> Contender:
     return Contender(name, own, advance, simulation)
 
 
-def fresh(robots: int, threads: int) -> Simulation:
-    """Robots about to land on terrains of fixed seeds."""
+def fresh(robots: int, threads: int, own: bool) -> Simulation:
+    """Robots about to land on terrains of fixed seeds, which are as stiff with either contact."""
     simulation = Simulation(robots, TerrainOptions(), TIMESTEP, threads=threads)
+    if not own:
+        for model in simulation._models:
+            model.geom("terrain").priority = 0  # MuJoCo's default stiffness, for each of five contacts
+            model.geom("terrain").solimp = mujoco.MjSpec().default.geom.solimp
     simulation.reset(np.arange(robots), range(robots))
     return simulation
 
