@@ -129,6 +129,7 @@ KEYS = [
     Case(train("--env.options.camera.enabled", "no"), ("unknown key 'camera'", "did you mean 'cameras'?")),
     Case(train("--env.options.terrain.noodes", "9"), ("unknown key 'terrain.noodes'", "did you mean 'nodes'?")),
     Case(train("--evaluation.options.rewards.efort", "0"), ("unknown key 'rewards.efort'", "did you mean 'effort'?")),
+    Case(train("--reward_weights.faliure", "{values: [0, 1]}"), ("unknown key 'faliure'", "did you mean 'failure'?")),
     Case(train("--seed.x", "1"), ("seed must be a whole number",)),
     Case(train("--env..id", "x"), ("'env..id' is not a key",)),
 ]
@@ -142,6 +143,8 @@ VALUES = [
     Case(train("--algorithm.gamma", "2"), ("algorithm.gamma must be at most 1", "2")),
     Case(train("--algorithm.gamma", "nan"), ("algorithm.gamma must be a finite number", "nan")),
     Case(train("--policy.init_std", ".inf"), ("policy.init_std must be a finite number", "inf")),
+    Case(train("--env.options.start.share", "1.5"), ("start.share must be at most 1", "1.5")),
+    Case(train("--reward_weights.failure", "{values: [-1, 1]}"), ("failure must be at least 0", "-1")),
     Case(train("--env.num_envs", "0"), ("env.num_envs must be at least 1", "0")),
     Case(train("--env.num_envs", "true"), ("env.num_envs must be a whole number", "'true'")),
     Case(train("--env.num_envs", "2.5"), ("env.num_envs must be a whole number", "2.5")),

@@ -114,7 +114,7 @@ def test_adaptive_rate_rises_while_the_policy_hardly_moves(make_ppo: MakePPO, ex
     ppo = make_ppo(learning_rate=1e-6, critic_learning_rate=1e-5, adaptive_kl=adaptive, num_epochs=1, num_minibatches=5)
     metrics = ppo.update(experience(ppo), torch.zeros(6), 0.0)
     assert metrics["learning_rate"] == pytest.approx(7e-6)
-    assert ppo.optimizer.param_groups[1]["lr"] == pytest.approx(7e-5)
+    assert ppo.optimizer.param_groups[1]["lr"] == 1e-5  # the critic is not steered
 
 
 def test_adaptive_rate_falls_when_the_policy_runs_away(make_ppo: MakePPO, experience: Experience) -> None:

@@ -121,7 +121,7 @@ def test_the_heading_frame_does_not_care_which_way_the_robot_faces(
         observation, *_ = env.step(np.tile([0.2, -0.1, 0.3], (2, 1)))
     assert np.abs(observation["vel"]).max() > 0.1
     for name, value in observation.items():
-        np.testing.assert_allclose(value[1], value[0], atol=1e-3, err_msg=name)
+        np.testing.assert_allclose(value[1], value[0], rtol=5e-3, atol=1e-3, err_msg=name)
 
 
 def test_the_world_frame_shows_the_goal_as_it_was_given(make_robots: MakeRobots) -> None:

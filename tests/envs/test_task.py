@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from poise.envs import BallbotEnv, BallbotVectorEnv
+from poise.errors import InvalidValueError
 
 MakeRobots = Callable[..., BallbotVectorEnv]
 MakeRobot = Callable[..., BallbotEnv]
@@ -54,6 +55,16 @@ def test_weights_scale_the_terms(make_robot: MakeRobot) -> None:
     assert info["reward_directional"] == pytest.approx(0.5 * info["speed"])
     assert info["reward_effort"] == pytest.approx(-0.025)
     assert info["reward_survival"] == 0.0
+
+
+def test_weights_can_be_changed_between_steps(make_robots: MakeRobots) -> None:
+    env = make_robots(2, start={"speed": 0.5}, rewards={"effort": 0.0})
+    env.reset(seed=0)
+    env.set_reward_weights({"directional": 0.5, "failure": 7.0})
+    _, reward, _, _, info = env.step(np.ones((2, 3)))
+    np.testing.assert_allclose(reward, 0.5 * info["speed"] + 0.02)  # survival and effort are as they were
+    with pytest.raises(InvalidValueError, match="did you mean 'failure'"):
+        env.set_reward_weights({"faliure": 1.0})
 
 
 def test_a_decision_earns_what_its_steps_would_have(make_robot: MakeRobot) -> None:
@@ -182,6 +193,16 @@ def test_a_spread_start_keeps_the_wheels_on_the_ball(make_robots: MakeRobots) ->
         tilts.append(np.degrees(np.arccos(data.body("base").xmat[8])))
     assert 5.0 < max(tilts) <= 15.0
     assert len(set(tilts)) == 8
+
+
+def test_a_share_of_the_starts_is_spread(make_robots: MakeRobots) -> None:
+    env = make_robots(200, start={"tilt": 10.0, "speed": 0.3, "share": 0.3}, terrain=FLAT)
+    env.reset(seed=0)
+    simulation = env.task.simulation
+    upright = simulation.qpos[:, simulation.base_qpos + 3] == 1.0
+    at_rest = (simulation.qvel == 0.0).all(axis=1)
+    assert (upright == at_rest).all()
+    assert 0.2 < 1.0 - upright.mean() < 0.4
 
 
 def test_start_speed_moves_robot_and_ball_together(make_robots: MakeRobots) -> None:

@@ -66,6 +66,25 @@ def rows(folder: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+def test_reward_weights_follow_their_schedule(tmp_path: Path) -> None:
+    seen: dict[int, float] = {}
+
+    class Look(Watch):
+        def on_iteration(self, runner: Runner, before: int) -> None:
+            seen[runner.step] = runner.env.task.options.rewards.failure  # type: ignore[attr-defined]
+
+    world = {"num_envs": 2, "options": {"cameras": {"enabled": False}, "terrain": {"kind": "flat", "nodes": 5}}}
+    weights = {"failure": {"values": [0.0, 10.0]}}
+    plan = config(env=world, reward_weights=weights, total_steps=50, checkpoint={"every": 20})
+    start_run(plan, tmp_path / "run", [Look()]).train()
+    assert seen == {10: 0.0, 20: 2.0, 30: 4.0, 40: 6.0, 50: 8.0}
+
+
+def test_reward_weights_of_an_environment_without(tmp_path: Path) -> None:
+    with pytest.raises(PoiseError, match="this environment's reward has no weights"):
+        start_run(config(reward_weights={"failure": {"values": [0.0, 1.0]}}), tmp_path / "run", [])
+
+
 def test_it_runs_to_the_end(tmp_path: Path) -> None:
     watch = Watch()
     runner = start_run(config(), tmp_path / "run", [watch])

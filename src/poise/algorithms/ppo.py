@@ -25,7 +25,7 @@ from poise.storage import Minibatch, Rollout
 
 
 class AdaptiveKlConfig(Config):
-    """Learning rate steered so that each update changes the policy by about `desired_kl`."""
+    """The actor's learning rate, steered so that each update changes the policy by about `desired_kl`."""
 
     desired_kl: PositiveScheduled = Field(0.01, description="KL divergence an update should cause, nats")
     factor: float = Field(1.5, gt=1, description="by which the rate changes when the KL is off by more than twofold")
@@ -51,8 +51,12 @@ class PPOConfig(Config):
     gamma: float = Field(0.99, gt=0, le=1, description="discount factor")
     gae_lambda: float = Field(0.95, ge=0, le=1, description="bias-variance trade of the advantages")
     learning_rate: Scheduled = Field(3e-4, description="of the actor and the shared features")
-    critic_learning_rate: Scheduled | None = Field(None, description="of the critic; the actor's by default")
-    adaptive_kl: AdaptiveKlConfig | None = Field(None, description="steer the learning rates by the KL divergence")
+    critic_learning_rate: Scheduled | None = Field(
+        None, description="of the critic; by default what learning_rate says, and never steered"
+    )
+    adaptive_kl: AdaptiveKlConfig | None = Field(
+        None, description="steer the actor's learning rate by the KL divergence"
+    )
     clip_range: Scheduled = Field(0.2, description="of the probability ratio")
     value_clip_range: float | None = Field(None, gt=0, description="of the values, in the critic's units")
     value_coef: float = Field(1.0, ge=0, description="weight of the value loss")
@@ -245,8 +249,9 @@ class PPO:
     # --- learning rates -------------------------------------------------------------------------------------------
 
     def _set_learning_rates(self, fraction: float) -> None:
-        for group, rate in zip(self.optimizer.param_groups, self._rates, strict=True):
-            group["lr"] = self._rate_scale * value_at(rate, fraction)
+        actor, critic = self.optimizer.param_groups
+        actor["lr"] = self._rate_scale * value_at(self._rates[0], fraction)
+        critic["lr"] = value_at(self._rates[1], fraction)  # its errors say nothing about the KL divergence
 
     def _adapt(self, kl: float, fraction: float) -> None:
         """Slower when the policy moved too far, faster when hardly at all."""

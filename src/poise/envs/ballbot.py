@@ -102,6 +102,14 @@ class BallbotVectorEnv(VectorEnv[Observation, NDArray[Any], NDArray[Any]]):
         """Command the goal: (2,) for all robots or (N, 2), x and y in the world frame."""
         self.task.set_goal(directions)
 
+    def set_reward_weights(self, weights: Mapping[str, float]) -> None:
+        """Change some of the reward's weights, by their names in `RewardOptions`, from the next step on.
+
+        Raises:
+            InvalidValueError: a name is unknown or a weight impossible.
+        """
+        self.task.set_reward_weights(weights)
+
     def state(self) -> dict[str, Any]:
         """Everything needed to continue bit for bit."""
         return self.task.state()

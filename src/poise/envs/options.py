@@ -52,6 +52,7 @@ class StartOptions(Config):
     )
     yaw: float = Field(0.0, ge=0, le=180, description="largest initial heading either way, degrees")
     speed: float = Field(0.0, ge=0, description="largest initial horizontal speed of robot and ball, m/s")
+    share: float = Field(1.0, ge=0, le=1, description="of the episodes that start spread; the others start upright")
 
 
 class CameraOptions(Config):

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from poise.config import parse
 from poise.envs import observations, rewards, rotations
 from poise.envs.disturbances import Disturbances
-from poise.envs.options import BallbotOptions
+from poise.envs.options import BallbotOptions, RewardOptions
 from poise.envs.spaces import action_space, observation_space
 from poise.envs.vision import Vision
 from poise.errors import InvalidValueError
@@ -157,6 +158,16 @@ class BallbotTask:
             raise InvalidValueError("goal directions must be finite and have a length; (0, 0) points nowhere")
         self._goal[:] = _unit(wanted)
 
+    def set_reward_weights(self, weights: Mapping[str, float]) -> None:
+        """Change some of the reward's weights, by their names in `RewardOptions`, from the next step on.
+
+        Raises:
+            InvalidValueError: a name is unknown or a weight impossible.
+        """
+        given = self.options.rewards.model_dump() | dict(weights)
+        rewards_now = parse(RewardOptions, given, "weights of the ballbot's reward")
+        self.options = self.options.model_copy(update={"rewards": rewards_now})
+
     def close(self) -> None:
         """End the simulation's threads and release the renderer."""
         if self.vision is not None:
@@ -248,6 +259,8 @@ class BallbotTask:
             angle = generator.uniform(-np.pi, np.pi)
             self._goal[robot] = np.cos(angle), np.sin(angle)
         start = options.start
+        if start.share < 1.0 and generator.random() >= start.share:
+            return
         if start.tilt or start.yaw:
             self._turn_about_ball(robot, generator)
         if start.speed:

@@ -4,7 +4,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from poise.algorithms import PPOConfig
+from poise.algorithms import PPOConfig, Schedule
 from poise.config import Config
 from poise.policies import PolicyConfig
 
@@ -67,6 +67,9 @@ class RunConfig(Config):
         description="torch's threads in the updates; pays for large networks, and rounds sums differently",
     )
     env: EnvConfig = EnvConfig()
+    reward_weights: dict[str, Schedule] = Field(
+        default_factory=dict, description="weights of env.options.rewards that change as training goes on, by name"
+    )
     policy: PolicyConfig = PolicyConfig()
     algorithm: PPOConfig = PPOConfig()
     evaluation: EvaluationConfig = EvaluationConfig()

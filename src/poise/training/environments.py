@@ -38,6 +38,19 @@ def make_vector_env(env_id: str, num_envs: int, options: dict[str, Any], threads
         raise InvalidValueError(f"the environment '{env_id}' refuses env.options: {error}") from error
 
 
+def set_reward_weights(env: VectorEnv[Any, Any, Any], weights: Mapping[str, float]) -> None:
+    """Change weights of the environment's reward, by name.
+
+    Raises:
+        InvalidValueError: the environment has none of that name, or none that can be changed.
+    """
+    if not weights:
+        return
+    if not hasattr(env, "set_reward_weights"):
+        raise InvalidValueError("reward_weights: this environment's reward has no weights to change; leave them out")
+    env.set_reward_weights(weights)
+
+
 def control_step(env: VectorEnv[Any, Any, Any]) -> float:
     """Time between two observations, s; 1 for environments that do not say."""
     options = getattr(env, "options", None)

@@ -20,7 +20,7 @@ from poise.training.callbacks import Callback
 from poise.training.checkpoint import load_checkpoint, prune, save_checkpoint, step_folder
 from poise.training.collector import Collector
 from poise.training.config import RunConfig
-from poise.training.environments import control_step, make_vector_env
+from poise.training.environments import control_step, make_vector_env, set_reward_weights
 from poise.training.logging import MetricsLogger
 from poise.training.progress import ProgressBar
 from poise.training.stopwatch import Stopwatch
@@ -56,6 +56,7 @@ class Runner:
         self.stop_reason: str | None = None
         self._bar: ProgressBar | None = None
         self._stopwatch: Stopwatch | None = None
+        self._set_reward_weights()
 
     # --- the loop -------------------------------------------------------------------------------------------------
 
@@ -92,10 +93,10 @@ class Runner:
     def _iterate(self) -> None:
         """One rollout and one update."""
         began = time.perf_counter()
+        self._set_reward_weights()
         last_values = self.collector.collect()
-        fraction = self.step / self.config.total_steps
         with torch_threads(self.config.update_threads):
-            metrics = self.algorithm.update(self.collector.rollout, last_values, fraction)
+            metrics = self.algorithm.update(self.collector.rollout, last_values, self._fraction)
         before = self.step
         self.step += self.env.num_envs * self.config.algorithm.num_steps
         metrics = {f"update/{name}": value for name, value in metrics.items()} | self.collector.metrics()
@@ -106,6 +107,15 @@ class Runner:
             self._bar.update(self.step, _headline(metrics))
         for callback in self.callbacks:
             callback.on_iteration(self, before)
+
+    @property
+    def _fraction(self) -> float:
+        """How much of the training is done."""
+        return self.step / self.config.total_steps
+
+    def _set_reward_weights(self) -> None:
+        weights = {name: schedule.at(self._fraction) for name, schedule in self.config.reward_weights.items()}
+        set_reward_weights(self.env, weights)
 
     # --- stopping and going on ------------------------------------------------------------------------------------
 
