@@ -143,6 +143,8 @@ VALUES = [
     Case(train("--algorithm.gamma", "2"), ("algorithm.gamma must be at most 1", "2")),
     Case(train("--algorithm.gamma", "nan"), ("algorithm.gamma must be a finite number", "nan")),
     Case(train("--policy.init_std", ".inf"), ("policy.init_std must be a finite number", "inf")),
+    Case(train("--video.when", "-5"), ("video.when", "at least 1", "-5")),
+    Case(train("--video.when", "new_best", "--evaluation.every", "0"), ("there would be no video",)),
     Case(train("--env.options.start.share", "1.5"), ("start.share must be at most 1", "1.5")),
     Case(train("--reward_weights.failure", "{values: [-1, 1]}"), ("failure must be at least 0", "-1")),
     Case(train("--env.num_envs", "0"), ("env.num_envs must be at least 1", "0")),

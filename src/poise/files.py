@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -50,8 +51,8 @@ def check_destination(path: Path | None) -> None:
         raise InvalidValueError(f"cannot write {path}: it is a folder; name a file")
 
 
-def write_atomically(path: Path, content: str) -> None:
-    """Write `content` as UTF-8 to a neighbour of `path`, then put it in its place; make the folder if need be.
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Write `content`, text as UTF-8, to a neighbour of `path`, then put it in its place; make the folder if need be.
 
     Raises `PoiseError` when the disk refuses; `path` then holds what it held before.
     """
@@ -60,10 +61,63 @@ def write_atomically(path: Path, content: str) -> None:
     with explained(f"write {path}"):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            temporary.write_bytes(content.encode())
+            temporary.write_bytes(content.encode() if isinstance(content, str) else content)
             flush_to_disk(temporary)
             temporary.replace(path)
-        except BaseException:
+        except BaseException:  # Ctrl-C included
             temporary.unlink(missing_ok=True)
             raise
         flush_to_disk(path.parent)
+
+
+@contextmanager
+def replacing_folder(folder: Path) -> Iterator[Path]:
+    """A new folder beside `folder`, to be filled inside the block and put in its place at the end of it.
+
+    A folder cannot be renamed onto another, so the old one steps aside first and is deleted last; `settle_folder`
+    brings it back should the program die between the two renames. On any error the old folder stays.
+    """
+    temporary = unfinished(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    settle_folder(folder)
+    shutil.rmtree(temporary, ignore_errors=True)
+    try:
+        temporary.mkdir()
+        yield temporary
+        flush_to_disk(temporary)
+        if folder.exists():
+            folder.rename(aside(folder))
+        temporary.rename(folder)
+    except BaseException:  # Ctrl-C included
+        settle_folder(folder)
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    flush_to_disk(folder.parent)
+    shutil.rmtree(aside(folder), ignore_errors=True)
+
+
+def settle_folder(folder: Path) -> None:
+    """Bring back what stepped aside for a folder that never arrived."""
+    if aside(folder).exists():
+        if folder.exists():
+            shutil.rmtree(aside(folder))
+        else:
+            aside(folder).rename(folder)
+
+
+def unfinished(folder: Path) -> Path:
+    """Where `replacing_folder` keeps the new folder until it is complete."""
+    return folder.with_name(f".{folder.name}.tmp")
+
+
+def aside(folder: Path) -> Path:
+    """Where `replacing_folder` keeps the old folder until the new one is in its place."""
+    return folder.with_name(f".{folder.name}.old")
+
+
+def read_bytes(path: Path, what: str) -> bytes:
+    """The content of `path`; `what` names it in the error when it is not there."""
+    if not path.is_file():
+        raise MissingFileError(f"{path} does not exist; expected {what}")
+    with explained(f"read {path}"):
+        return path.read_bytes()

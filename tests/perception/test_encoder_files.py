@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from poise.errors import PoiseError
-from poise.perception import DepthEncoder, FrozenDepthEncoder, disk, encoder_files, load_encoder, save_encoder
+from poise.files import aside
+from poise.perception import DepthEncoder, FrozenDepthEncoder, encoder_files, load_encoder, save_encoder
 
 
 @pytest.fixture
@@ -134,5 +135,5 @@ def test_an_interrupted_save_leaves_the_old_encoder(
 
 
 def test_a_crash_between_the_renames_loses_nothing(encoder: DepthEncoder, folder: Path) -> None:
-    folder.rename(disk._aside(folder))
+    folder.rename(aside(folder))
     assert torch.equal(load_encoder(folder).conv1.weight, encoder.conv1.weight)

@@ -26,7 +26,7 @@ class Standin:
     def __init__(self, folder: Path, when: Any = 10) -> None:
         self.folder = folder
         self.step = 0
-        self.config = RunConfig(video={"when": when})  # type: ignore[arg-type]
+        self.config = RunConfig(video={"when": when}, evaluation={"every": 1})  # type: ignore[arg-type]
         self.algorithm = SimpleNamespace(acting_policy=torch.nn.Linear(1, 1))
         self.evaluation = EvaluationCallback()
         self.callbacks = [self.evaluation]

@@ -20,8 +20,8 @@ from safetensors.torch import save as tensors_to_bytes
 from torch import Tensor
 
 from poise.errors import InvalidValueError, MissingFileError, PoiseError
+from poise.files import explained, read_bytes, replacing_folder, settle_folder, write_atomically
 from poise.perception.autoencoder import DepthEncoder, ImageSpec
-from poise.perception.disk import read_bytes, replace_folder, settle_folder
 
 ARCHITECTURE = "tiny_autoencoder"
 WEIGHTS, DESCRIPTION = "encoder.safetensors", "encoder.json"
@@ -48,7 +48,9 @@ def save_encoder(folder: Path | str, encoder: DepthEncoder, metadata: Mapping[st
         "metadata": dict(metadata or {}),
     }
     text = json.dumps(description, indent=1) + "\n"
-    replace_folder(Path(folder), {WEIGHTS: content, DESCRIPTION: text.encode()})
+    with explained(f"write {folder}"), replacing_folder(Path(folder)) as new:
+        write_atomically(new / WEIGHTS, content)
+        write_atomically(new / DESCRIPTION, text)
 
 
 def load_encoder(folder: Path | str) -> DepthEncoder:

@@ -24,8 +24,7 @@ from pydantic import Field
 
 from poise.config import Config, parse
 from poise.errors import InvalidValueError, MissingFileError, PoiseError
-from poise.files import write_atomically
-from poise.perception.disk import read_bytes, replace_file
+from poise.files import read_bytes, write_atomically
 
 Depths = NDArray[np.uint16]
 Driver = Literal["random", "pid"]
@@ -93,7 +92,7 @@ class ImageDatasetWriter:
         info = parse(EpisodeInfo, {"seed": seed, "driver": driver, "frames": frames}, f"episode {episode}")
         content = io.BytesIO()
         np.savez_compressed(content, allow_pickle=False, **stored)
-        replace_file(_episode_path(self.folder, episode), content.getvalue())
+        write_atomically(_episode_path(self.folder, episode), content.getvalue())
         episodes = dict(sorted({**self.info.episodes, episode: info}.items()))
         self.info = self.info.model_copy(update={"episodes": episodes})
         write_atomically(self.folder / DESCRIPTION, json.dumps(self.info.model_dump(mode="json"), indent=1) + "\n")

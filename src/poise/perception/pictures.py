@@ -11,7 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from poise.perception.disk import replace_file
+from poise.files import write_atomically
 
 Images = NDArray[np.float32]
 
@@ -39,7 +39,7 @@ def save_reconstructions(path: Path, originals: Images, reconstructions: Images,
         f"Mean error {100 * float(error.mean()):.1f} cm.",
         fontsize=11,
     )
-    replace_file(path, _png(figure))
+    write_atomically(path, _png(figure))
 
 
 def _png(figure: Any) -> bytes:

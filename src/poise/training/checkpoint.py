@@ -5,10 +5,10 @@
       state.json           all the rest (see `state_tree`)
       manifest.json        format version, and size and SHA-256 of the two files above
 
-`save_checkpoint` writes to the hidden neighbour `.<name>.tmp`, flushes it to disk and renames it. A checkpoint of the
-same name, such as `best/`, first steps aside as `.<name>.old` and is deleted last; a crash between the two renames
-leaves the old one there, complete, and readers look for it. A run has one writer; readers may come at any time.
-Nothing is ever unpickled.
+`save_checkpoint` fills the hidden neighbour `.<name>.tmp`, flushes it to disk and renames it. A checkpoint of the same
+name, such as `best/`, first steps aside as `.<name>.old` and is deleted last; a crash between the two renames leaves
+the old one there, complete, and readers look for it. A run has one writer; readers may come at any time. Nothing is
+ever unpickled.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from poise.errors import InvalidValueError, MissingFileError, PoiseError
-from poise.files import explained, flush_to_disk
+from poise.files import aside, explained, flush_to_disk, replacing_folder, settle_folder, unfinished
 from poise.training.state_tree import put_together, take_apart
 
 FORMAT = "poise-checkpoint"
@@ -41,17 +41,8 @@ def save_checkpoint(folder: Path | str, state: Mapping[str, Any]) -> None:
     """
     folder = Path(folder)
     skeleton, tensors = take_apart(state)
-    temporary = _temporary(folder)
-    with explained(f"write the checkpoint {folder}"):
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        _settle(folder)
-        try:
-            temporary.mkdir()
-            _write_files(temporary, skeleton, tensors)
-            _put_in_place(temporary, folder)
-        except BaseException:  # Ctrl-C included: half a checkpoint serves nobody
-            shutil.rmtree(temporary, ignore_errors=True)
-            raise
+    with explained(f"write the checkpoint {folder}"), replacing_folder(folder) as new:
+        _write_files(new, skeleton, tensors)
 
 
 def load_checkpoint(folder: Path | str) -> dict[str, Any]:
@@ -93,32 +84,14 @@ def prune(run: Path | str, keep: int) -> None:
         if kept < keep and _is_complete(folder):
             kept += 1
             with explained(f"tidy up {folder.parent}"):
-                _settle(folder)
+                settle_folder(folder)
+                shutil.rmtree(unfinished(folder), ignore_errors=True)
         else:
-            for place in (folder, _aside(folder), _temporary(folder)):
+            for place in (folder, aside(folder), unfinished(folder)):
                 shutil.rmtree(place, ignore_errors=True)
 
 
 # --- writing ------------------------------------------------------------------------------------------------------
-
-
-def _temporary(folder: Path) -> Path:
-    return folder.with_name(f".{folder.name}.tmp")
-
-
-def _aside(folder: Path) -> Path:
-    return folder.with_name(f".{folder.name}.old")
-
-
-def _settle(folder: Path) -> None:
-    """Clear what a crash may have left, so that `folder` itself is the one good checkpoint, if there is one."""
-    if _temporary(folder).exists():
-        shutil.rmtree(_temporary(folder))
-    if _aside(folder).exists():
-        if folder.exists():
-            shutil.rmtree(_aside(folder))
-        else:
-            _aside(folder).rename(folder)
 
 
 def _write_files(folder: Path, skeleton: Any, tensors: Mapping[str, Any]) -> None:
@@ -134,20 +107,6 @@ def _write_files(folder: Path, skeleton: Any, tensors: Mapping[str, Any]) -> Non
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="ascii")
     for name in (ARRAYS, STATE, MANIFEST):
         flush_to_disk(folder / name)
-    flush_to_disk(folder)
-
-
-def _put_in_place(temporary: Path, folder: Path) -> None:
-    """Each line leaves a complete checkpoint at `folder` or at `_aside(folder)`."""
-    if folder.exists():
-        folder.rename(_aside(folder))
-    try:
-        temporary.rename(folder)
-    except OSError:
-        _settle(folder)
-        raise
-    flush_to_disk(folder.parent)
-    shutil.rmtree(_aside(folder), ignore_errors=True)
 
 
 def _fingerprint(path: Path) -> dict[str, Any]:
@@ -169,8 +128,8 @@ def _identity(folder: Path) -> tuple[int, int] | None:
 
 def _locate(folder: Path) -> Path:
     """`folder`, or the old checkpoint that stepped aside for one that never arrived."""
-    if not folder.exists() and _aside(folder).exists():
-        return _aside(folder)
+    if not folder.exists() and aside(folder).exists():
+        return aside(folder)
     if not folder.exists():
         raise MissingFileError(f"there is no checkpoint {folder}; expected a folder with {MANIFEST}")
     if not folder.is_dir():

@@ -1,6 +1,6 @@
 """One YAML file, one reproducible result: everything that determines a training run."""
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -46,7 +46,7 @@ class CheckpointConfig(Config):
 class VideoConfig(Config):
     """When a video of the policy is made, in a process of its own."""
 
-    when: Literal["never", "new_best", "evaluation"] | int = Field(
+    when: Literal["never", "new_best", "evaluation"] | Annotated[int, Field(ge=1)] = Field(
         "never", description="on a new best policy, after every evaluation, or every so many steps"
     )
     seconds: float = Field(8.0, gt=0, description="length of a video, s")
@@ -77,6 +77,12 @@ class RunConfig(Config):
     checkpoint: CheckpointConfig = CheckpointConfig()
     video: VideoConfig = VideoConfig()
     tensorboard: bool = Field(True, description="write TensorBoard files beside progress.csv")
+
+    @model_validator(mode="after")
+    def _videos_have_their_occasion(self) -> Self:
+        if self.video.when in ("new_best", "evaluation") and not self.evaluation.every:
+            raise ValueError(f"video.when is '{self.video.when}', but evaluation.every is 0: there would be no video")
+        return self
 
     @model_validator(mode="after")
     def _minibatches_have_samples(self) -> Self:
