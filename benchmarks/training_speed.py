@@ -107,13 +107,15 @@ class Stopwatch(Callback):
         return timed
 
 
-def time_ours(recipe: Recipe, encoder: Path, iterations: int, folder: Path, update_threads: int) -> Times:
+def time_ours(
+    recipe: Recipe, encoder: Path, iterations: int, folder: Path, update_threads: int, precision: str
+) -> Times:
     """Our runner, with everything it does between iterations but evaluations."""
     config = {
         "total_steps": iterations * recipe.samples,
         "update_threads": update_threads,
         "env": {"num_envs": recipe.num_envs},
-        "policy": {"encoder": str(encoder)},
+        "policy": {"encoder": str(encoder), "encoder_precision": precision},
         "algorithm": {
             "num_steps": recipe.num_steps,
             "num_epochs": EPOCHS,
@@ -201,6 +203,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, help="environment steps of each instead of iterations")
     parser.add_argument("--num-envs", type=int, help="robots, instead of the recipe's; as many samples for an update")
     parser.add_argument("--update-threads", type=int, default=1, help="torch's threads in our updates")
+    parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32", help="of our encoder")
     parser.add_argument("--only", choices=("poise", "stable-baselines3"), help="time one of the two")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
@@ -212,7 +215,8 @@ def main() -> None:
             iterations = -(-arguments.steps // recipe.samples) if arguments.steps else arguments.iterations
             figures = {}
             if arguments.only != "stable-baselines3":
-                ours = time_ours(recipe, encoder, iterations, Path(temporary, name), arguments.update_threads)
+                settings = arguments.update_threads, arguments.precision
+                ours = time_ours(recipe, encoder, iterations, Path(temporary, name), *settings)
                 figures["poise"] = ours.figures(recipe.samples)
             if arguments.only != "poise":
                 theirs = time_stable_baselines(recipe, encoder, iterations)
