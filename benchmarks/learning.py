@@ -24,8 +24,8 @@ BLIND = ["--env.options.cameras.enabled", "no"]
 def train(config: Path, encoder: Path, seed: int, cameras: str, run: Path) -> None:
     """Train a seed, or the rest of it."""
     sight = ["--policy.encoder", str(encoder)] if cameras == "on" else BLIND
-    begun = (run / "config.yaml").exists()
-    what = ["--resume", str(run)] if begun else [str(config), "--seed", str(seed), "--out", str(run), *sight]
+    where = "--resume" if (run / "config.yaml").exists() else "--out"  # resuming refuses another configuration
+    what = [str(config), "--seed", str(seed), where, str(run), *sight]
     subprocess.run([sys.executable, "-m", "poise", "train", *what], check=True)
 
 
@@ -76,10 +76,12 @@ def main() -> None:
             results[name] = {"summary": summary, "last_to_best": last}
             rows.append(row(name, summary, last))
             found.append((summary, last))
-        averages = (mean(summary[key]["mean"] for summary, _ in found) for key in ("return", "success_rate", "speed"))
-        value, survival, speed = averages
+        value, survival, speed = (
+            mean(summary[key]["mean"] for summary, _ in found) for key in ("return", "success_rate", "speed")
+        )
         worst = min(last for _, last in found)
-        rows.append([f"cameras {cameras}, mean", f"{value:.1f}", f"{survival:.2f}", "", f"{speed:.3f}", f"{worst:.3f}"])
+        name = f"cameras {cameras}: means, worst last / best"
+        rows.append([name, f"{value:.1f}", f"{survival:.2f}", "", f"{speed:.3f}", f"{worst:.3f}"])
     title = f"{args.config.stem}: {args.episodes} terrains from seed {args.evaluation_seed}"
     columns = ("training", "return", "survival", "95 %", "speed, m/s", "last / best")
     report(title, columns, rows, results, args.json, ("poise", "mujoco", "torch"))

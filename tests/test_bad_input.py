@@ -147,6 +147,7 @@ VALUES = [
     Case(train("--video.when", "new_best", "--evaluation.every", "0"), ("there would be no video",)),
     Case(train("--env.options.start.share", "1.5"), ("start.share must be at most 1", "1.5")),
     Case(train("--reward_weights.failure", "{values: [-1, 1]}"), ("failure must be at least 0", "-1")),
+    Case(train("--reward_weights.top_speed", "{values: [0.3, 0]}"), ("top_speed must be greater than 0", "0")),
     Case(train("--env.num_envs", "0"), ("env.num_envs must be at least 1", "0")),
     Case(train("--env.num_envs", "true"), ("env.num_envs must be a whole number", "'true'")),
     Case(train("--env.num_envs", "2.5"), ("env.num_envs must be a whole number", "2.5")),

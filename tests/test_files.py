@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from poise.errors import InvalidValueError, MissingFileError, PoiseError
-from poise.files import check_destination, explained, write_atomically
+from poise.files import aside, check_destination, explained, replacing_folder, settle_folder, standing, write_atomically
 
 
 def test_writes_and_replaces_and_leaves_no_neighbour(tmp_path: Path) -> None:
@@ -55,3 +55,46 @@ def test_a_destination_is_checked_before_the_work(tmp_path: Path) -> None:
         check_destination(tmp_path / "deep" / "x.json")
     with pytest.raises(InvalidValueError, match="it is a folder; name a file"):
         check_destination(tmp_path)
+
+
+def test_a_folder_is_replaced_as_a_whole(tmp_path: Path) -> None:
+    folder = tmp_path / "deep" / "folder"
+    for text in ("one", "two"):
+        with replacing_folder(folder) as new:
+            (new / text).write_text(text)
+        assert [path.name for path in folder.iterdir()] == [text]
+        assert list(folder.parent.iterdir()) == [folder]
+
+
+def test_an_error_leaves_the_old_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    with replacing_folder(folder) as new:
+        (new / "old").touch()
+
+    def fail() -> None:
+        with replacing_folder(folder) as new:
+            (new / "new").touch()
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
+    assert [path.name for path in tmp_path.rglob("*")] == ["folder", "old"]
+
+
+def test_a_folder_that_stepped_aside_is_found_and_brought_back(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    aside(folder).mkdir()
+    assert standing(folder) == aside(folder)
+    settle_folder(folder)
+    assert standing(folder) == folder
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+@pytest.mark.parametrize("kind", ["file", "link"])
+def test_only_folders_are_replaced(tmp_path: Path, kind: str) -> None:
+    place, real = tmp_path / "place", tmp_path / "real"
+    real.mkdir()
+    place.touch() if kind == "file" else place.symlink_to(real)
+    with pytest.raises(InvalidValueError, match="a file or a link"), replacing_folder(place):
+        pass
+    assert {path.name for path in tmp_path.iterdir()} == {"place", "real"}

@@ -75,9 +75,15 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
     """A new folder beside `folder`, to be filled inside the block and put in its place at the end of it.
 
     A folder cannot be renamed onto another, so the old one steps aside first and is deleted last; `settle_folder`
-    brings it back should the program die between the two renames. On any error the old folder stays.
+    brings it back should the program die between the two renames. On any error inside the block the old folder
+    stays. Files are to be flushed to disk by who writes them.
+
+    Raises:
+        InvalidValueError: `folder` is a file or a link.
     """
     temporary = unfinished(folder)
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        raise InvalidValueError(f"cannot replace {folder}: it is a file or a link, expected a folder or nothing")
     folder.parent.mkdir(parents=True, exist_ok=True)
     settle_folder(folder)
     shutil.rmtree(temporary, ignore_errors=True)
@@ -103,6 +109,11 @@ def settle_folder(folder: Path) -> None:
             shutil.rmtree(aside(folder))
         else:
             aside(folder).rename(folder)
+
+
+def standing(folder: Path) -> Path:
+    """Where a reader finds `folder`: there, or aside while a new one is about to arrive."""
+    return aside(folder) if not folder.exists() and aside(folder).exists() else folder
 
 
 def unfinished(folder: Path) -> Path:

@@ -61,8 +61,16 @@ def test_weights_can_be_changed_between_steps(make_robots: MakeRobots) -> None:
     env = make_robots(2, start={"speed": 0.5}, rewards={"effort": 0.0})
     env.reset(seed=0)
     env.set_reward_weights({"directional": 0.5, "failure": 7.0})
-    _, reward, _, _, info = env.step(np.ones((2, 3)))
-    np.testing.assert_allclose(reward, 0.5 * info["speed"] + 0.02)  # survival and effort are as they were
+    simulation = env.task.simulation
+    simulation.qpos[1, simulation.base_qpos + 3 : simulation.base_qpos + 7] = [0.0, 1.0, 0.0, 0.0]  # upside down
+    *_, info = env.step(np.ones((2, 3)))
+    assert info["reward_directional"][0] == 0.5 * info["speed"][0]
+    assert info["final_info"]["reward_failure"].tolist() == [0.0, -7.0]
+    assert info["reward_effort"][0] == 0.0  # as it was
+    saved = env.state()
+    env.set_reward_weights({"failure": 1.0})
+    env.load_state(saved)
+    assert env.task.options.rewards.failure == 7.0
     with pytest.raises(InvalidValueError, match="did you mean 'failure'"):
         env.set_reward_weights({"faliure": 1.0})
 

@@ -43,7 +43,7 @@ BALLBOT_OPTIONS = {
     "noise": {"orientation": 0.01, "vel": 0.05, "depth": 0.01},
     "pushes": {"speed": 0.3, "interval": 0.1},
     "goal": {"kind": "sampled"},
-    "start": {"tilt": 3.0, "yaw": 180.0, "speed": 0.1},
+    "start": {"tilt": 3.0, "yaw": 180.0, "speed": 0.1, "share": 0.5},
     "terrain": {"nodes": 65},
     "latency": 2,
     "decimation": 4,
@@ -56,6 +56,7 @@ def ballbot(folder: Path) -> dict[str, Any]:
     save_encoder(folder / "encoder", TinyAutoencoder(16, 16, 1, 4).encoder)
     return TRAINING | {
         "total_steps": 480,
+        "reward_weights": {"failure": {"values": [0.0, 40.0]}},
         "env": {"num_envs": 6, "options": BALLBOT_OPTIONS},
         "policy": TRAINING["policy"] | {"encoder": str(folder / "encoder")},
         "evaluation": {"every": 96, "episodes": 2, "options": {"terrain": {"nodes": 33}}},

@@ -1,4 +1,4 @@
-"""The reward of a ballbot, one small function per term; the task weighs them and reports each."""
+"""The reward of a ballbot, one small function per term; the task weighs and reports them, and the cost of a failure."""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -187,6 +187,7 @@ class BallbotTask:
             "disturbances": self._disturbances.state(),
             "generators": [generator.bit_generator.state for generator in self._generators],
             "diverged_episodes": self.diverged_episodes,
+            "reward_weights": self.options.rewards.model_dump(),
             **{name: getattr(self, f"_{name}").copy() for name in _STATE},
         }
 
@@ -197,6 +198,7 @@ class BallbotTask:
         for generator, saved in zip(self._generators, state["generators"], strict=True):
             generator.bit_generator.state = saved
         self.diverged_episodes = state["diverged_episodes"]
+        self.set_reward_weights(state["reward_weights"])
         for name in _STATE:
             getattr(self, f"_{name}")[...] = state[name]
         if self.vision is not None:

@@ -20,7 +20,7 @@ from safetensors.torch import save as tensors_to_bytes
 from torch import Tensor
 
 from poise.errors import InvalidValueError, MissingFileError, PoiseError
-from poise.files import explained, read_bytes, replacing_folder, settle_folder, write_atomically
+from poise.files import explained, read_bytes, replacing_folder, standing, write_atomically
 from poise.perception.autoencoder import DepthEncoder, ImageSpec
 
 ARCHITECTURE = "tiny_autoencoder"
@@ -99,12 +99,10 @@ def _locate(folder: Path) -> Path:
         raise InvalidValueError(
             f"{folder} is a file; expected a folder with {WEIGHTS} and {DESCRIPTION} (pickled models are never opened)"
         )
-    inner = folder / "encoder"
-    for place in (folder, inner):
-        settle_folder(place)
-    if not folder.exists():
+    outer, inner = standing(folder), standing(folder / "encoder")
+    if not outer.exists():
         raise MissingFileError(f"there is no encoder {folder}; expected a folder written by `poise pretrain`")
-    return inner if inner.is_dir() and not (folder / DESCRIPTION).exists() else folder
+    return inner if inner.is_dir() and not (outer / DESCRIPTION).exists() else outer
 
 
 def _spec(description: Mapping[str, Any], folder: Path) -> ImageSpec:

@@ -26,7 +26,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from poise.errors import InvalidValueError, MissingFileError, PoiseError
-from poise.files import aside, explained, flush_to_disk, replacing_folder, settle_folder, unfinished
+from poise.files import aside, explained, flush_to_disk, replacing_folder, settle_folder, standing, unfinished
 from poise.training.state_tree import put_together, take_apart
 
 FORMAT = "poise-checkpoint"
@@ -128,8 +128,7 @@ def _identity(folder: Path) -> tuple[int, int] | None:
 
 def _locate(folder: Path) -> Path:
     """`folder`, or the old checkpoint that stepped aside for one that never arrived."""
-    if not folder.exists() and aside(folder).exists():
-        return aside(folder)
+    folder = standing(folder)
     if not folder.exists():
         raise MissingFileError(f"there is no checkpoint {folder}; expected a folder with {MANIFEST}")
     if not folder.is_dir():

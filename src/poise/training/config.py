@@ -4,7 +4,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from poise.algorithms import PPOConfig, Schedule
+from poise.algorithms import PPOConfig
+from poise.algorithms.schedules import Scheduled
 from poise.config import Config
 from poise.policies import PolicyConfig
 
@@ -67,8 +68,9 @@ class RunConfig(Config):
         description="torch's threads in the updates; pays for large networks, and rounds sums differently",
     )
     env: EnvConfig = EnvConfig()
-    reward_weights: dict[str, Schedule] = Field(
-        default_factory=dict, description="weights of env.options.rewards that change as training goes on, by name"
+    reward_weights: dict[str, Scheduled] = Field(
+        default_factory=dict,
+        description="weights that change as training goes on, by name, in place of those in env.options.rewards",
     )
     policy: PolicyConfig = PolicyConfig()
     algorithm: PPOConfig = PPOConfig()

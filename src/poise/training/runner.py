@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from gymnasium.vector import VectorEnv
 
-from poise.algorithms import PPO
+from poise.algorithms import PPO, Schedule
+from poise.algorithms.schedules import value_at
 from poise.errors import InvalidValueError, PoiseError
 from poise.perception import FrozenDepthEncoder
 from poise.policies import ActorCritic, PolicyAgent, Sensing
@@ -56,7 +57,7 @@ class Runner:
         self.stop_reason: str | None = None
         self._bar: ProgressBar | None = None
         self._stopwatch: Stopwatch | None = None
-        self._set_reward_weights()
+        self._check_reward_weights()
 
     # --- the loop -------------------------------------------------------------------------------------------------
 
@@ -93,13 +94,14 @@ class Runner:
     def _iterate(self) -> None:
         """One rollout and one update."""
         began = time.perf_counter()
-        self._set_reward_weights()
+        weights = self._set_reward_weights()
         last_values = self.collector.collect()
         with torch_threads(self.config.update_threads):
             metrics = self.algorithm.update(self.collector.rollout, last_values, self._fraction)
         before = self.step
         self.step += self.env.num_envs * self.config.algorithm.num_steps
         metrics = {f"update/{name}": value for name, value in metrics.items()} | self.collector.metrics()
+        metrics |= {f"reward_weight/{name}": value for name, value in weights.items()}
         if self._stopwatch is not None:
             metrics |= self._stopwatch.metrics(self.step - before, began)
         self.logger.log(self.step, metrics)
@@ -113,9 +115,16 @@ class Runner:
         """How much of the training is done."""
         return self.step / self.config.total_steps
 
-    def _set_reward_weights(self) -> None:
-        weights = {name: schedule.at(self._fraction) for name, schedule in self.config.reward_weights.items()}
+    def _set_reward_weights(self) -> dict[str, float]:
+        weights = {name: value_at(weight, self._fraction) for name, weight in self.config.reward_weights.items()}
         set_reward_weights(self.env, weights)
+        return weights
+
+    def _check_reward_weights(self) -> None:
+        """Let the environment refuse now what it would refuse in the middle of the training."""
+        for name, weight in self.config.reward_weights.items():
+            for value in weight.values if isinstance(weight, Schedule) else (weight,):
+                set_reward_weights(self.env, {name: value})
 
     # --- stopping and going on ------------------------------------------------------------------------------------
 
