@@ -7,7 +7,8 @@ functions fill an `mjPreContact` whose `tangent` is the first tangent: the entry
 compiled function that calls the built-in one and then writes the capsule's axis there.
 
 **Terrain.** The entry for heightfield and sphere is replaced by `poise.sim.terrain_contact`, one contact instead of
-five.
+five. Five share a load, so the terrain's `solimp` in `assets/ballbot.xml` makes the one as stiff as they are together:
+on level ground the ball settles 0.8 mm deep with either, and 4.4 mm deep with the one at MuJoCo's defaults.
 
 Only geoms that carry `CONTACT_MARK` as their first user value are treated so; every other model in the process runs as
 before.
