@@ -174,7 +174,7 @@ def _pretrain(options: argparse.Namespace) -> None:
     print(
         f"best encoder, of epoch {result.best.epoch}, in {options.out / 'encoder'}; pictures of what it keeps beside it"
     )
-    print(f"next: poise train configs/ballbot/demo.yaml --policy.encoder {options.out / 'encoder'}")
+    print(f"next: poise train configs/ballbot/navigate.yaml --policy.encoder {options.out / 'encoder'}")
 
 
 # --- plot, report, info, demo -------------------------------------------------------------------------------------

@@ -37,8 +37,8 @@ from poise.training.runs import CONFIG, resume_run, start_run
 from poise.training.video import record_video
 
 SEED = 1_000_000
-"""Of the first evaluation episode. Evaluations during a training use smaller ones; the training draws its own from 2**32,
-so that it hardly ever meets one of these."""
+"""Of the first evaluation episode. Evaluations during a training use smaller ones; the training draws its own from
+2**32, so that it hardly ever meets one of these."""
 
 _SAME_CAMERAS = ("height", "width", "max_depth")
 
