@@ -226,8 +226,8 @@ def _demo_options(parser: Parser) -> None:
         "--config",
         metavar="FILE",
         type=Path,
-        default=Path("configs/ballbot/demo.yaml"),
-        help="run configuration (default: configs/ballbot/demo.yaml)",
+        default=Path("configs/ballbot/navigate.yaml"),
+        help="run configuration (default: configs/ballbot/navigate.yaml)",
     )
 
 
@@ -242,8 +242,8 @@ VERBS = {
         _train,
         _train_options,
         "train a policy as a configuration says; Ctrl-C saves before it stops",
-        "poise train configs/ballbot/demo.yaml --algorithm.gamma 0.98 --env.num_envs 32\n"
-        "poise train configs/ballbot/demo.yaml --env.options.cameras.enabled false --out runs/blind\n"
+        "poise train configs/ballbot/navigate.yaml --algorithm.gamma 0.98 --env.num_envs 32\n"
+        "poise train configs/ballbot/navigate.yaml --env.options.cameras.enabled false --out runs/blind\n"
         "poise train --resume runs/blind",
         _train_settings,
     ),
