@@ -18,6 +18,8 @@ from typing import Any
 
 from _table import report
 
+from poise.training.comparison import load_comparison
+
 BLIND = ["--env.options.cameras.enabled", "no"]
 
 
@@ -31,12 +33,11 @@ def train(config: Path, encoder: Path, seed: int, cameras: str, run: Path) -> No
 
 def judge(run: Path, episodes: int, seed: int) -> dict[str, Any]:
     """The summary of a run's best policy on unseen terrains."""
-    file = run / f"evaluation_{seed}_{episodes}.json"
-    if not file.exists():
-        wanted = ["--episodes", str(episodes), "--seed", str(seed), "--json", str(file)]
-        subprocess.run([sys.executable, "-m", "poise", "evaluate", str(run), *wanted], check=True)
-    policies = json.loads(file.read_text())["policies"]
-    summary: dict[str, Any] = next(iter(policies.values()))["summary"]
+    file = run / "evaluation.json"
+    wanted = ["--episodes", str(episodes), "--seed", str(seed), "--json", str(file)]
+    subprocess.run([sys.executable, "-m", "poise", "evaluate", str(run), *wanted], check=True)
+    (evaluation,) = load_comparison(file).values()
+    summary: dict[str, Any] = evaluation["summary"]
     return summary
 
 
@@ -48,9 +49,10 @@ def last_to_best(run: Path) -> float:
 
 def row(name: str, summary: dict[str, Any], last: float) -> list[Any]:
     """A line of the table."""
-    cells = [f"{summary[key]['mean']:.{digits}f}" for key, digits in (("return", 1), ("success_rate", 2))]
-    low, high = summary["success_rate"]["low"], summary["success_rate"]["high"]
-    return [name, *cells, f"{low:.2f} to {high:.2f}", f"{summary['speed']['mean']:.3f}", f"{last:.3f}"]
+    value, survival, speed = (summary[key] for key in ("return", "success_rate", "speed"))
+    interval = f"{survival['low']:.2f} to {survival['high']:.2f}"
+    means = f"{value['mean']:.1f}", f"{survival['mean']:.2f}", f"{speed['mean']:.3f}"
+    return [name, *means[:2], interval, means[2], f"{last:.3f}"]
 
 
 def main() -> None:

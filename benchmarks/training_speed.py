@@ -215,8 +215,14 @@ def main() -> None:
             iterations = -(-arguments.steps // recipe.samples) if arguments.steps else arguments.iterations
             figures = {}
             if arguments.only != "stable-baselines3":
-                settings = arguments.update_threads, arguments.precision
-                ours = time_ours(recipe, encoder, iterations, Path(temporary, name), *settings)
+                ours = time_ours(
+                    recipe,
+                    encoder,
+                    iterations,
+                    Path(temporary, name),
+                    arguments.update_threads,
+                    arguments.precision,
+                )
                 figures["poise"] = ours.figures(recipe.samples)
             if arguments.only != "poise":
                 theirs = time_stable_baselines(recipe, encoder, iterations)

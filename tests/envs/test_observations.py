@@ -106,6 +106,8 @@ def test_the_heading_frame_does_not_care_which_way_the_robot_faces(
     env = make_robots(
         2, frame="heading", orientation=orientation, goal={"kind": "commanded"}, terrain={"kind": "flat", "nodes": 5}
     )
+    for model in env.task.simulation._models:
+        model.opt.tolerance = 1e-12  # where the solver stops by default, the contacts' forces depend on the axes
     env.reset(seed=0)
     turn = Rotation.from_rotvec([0.0, 0.0, yaw])
     goal = np.array([0.6, 0.8])
@@ -120,9 +122,8 @@ def test_the_heading_frame_does_not_care_which_way_the_robot_faces(
     for _ in range(80):
         observation, *_ = env.step(np.tile([0.2, -0.1, 0.3], (2, 1)))
     assert np.abs(observation["vel"]).max() > 0.1
-    # rtol: falling amplifies what rounding makes of the turn
     for name, value in observation.items():
-        np.testing.assert_allclose(value[1], value[0], rtol=5e-3, atol=1e-3, err_msg=name)
+        np.testing.assert_allclose(value[1], value[0], atol=1e-3, err_msg=name)
 
 
 def test_the_world_frame_shows_the_goal_as_it_was_given(make_robots: MakeRobots) -> None:

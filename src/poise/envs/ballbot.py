@@ -40,17 +40,22 @@ class BallbotVectorEnv(VectorEnv[Observation, NDArray[Any], NDArray[Any]]):
     metadata = _VECTOR_METADATA
 
     def __init__(self, num_envs: int = 1, threads: int = 0, render_mode: str | None = None, **options: Any) -> None:
-        self.options = _parsed(options, render_mode)
+        parsed = _parsed(options, render_mode)
         for name, number, least in (("num_envs", num_envs, 1), ("threads", threads, 0)):
             if not isinstance(number, (int, np.integer)) or isinstance(number, bool) or number < least:
                 raise InvalidValueError(f"{name} must be a whole number of at least {least}, got {number!r}")
         self.num_envs = int(num_envs)
         self.render_mode = render_mode
-        self.task = BallbotTask(self.num_envs, self.options, threads)
+        self.task = BallbotTask(self.num_envs, parsed, threads)
         self.single_observation_space = self.task.observation_space
         self.single_action_space = self.task.action_space
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
+
+    @property
+    def options(self) -> BallbotOptions:
+        """Of the task, with the reward's weights as they are now."""
+        return self.task.options
 
     def reset(
         self, *, seed: int | Sequence[int | None] | None = None, options: Mapping[str, Any] | None = None
