@@ -19,7 +19,7 @@ EVERYTHING: dict[str, Any] = {
     "pushes": {"speed": 0.3, "interval": 0.1},
     "latency": 2,
     "goal": {"kind": "sampled"},
-    "start": {"tilt": 10.0, "yaw": 90.0, "speed": 0.3},
+    "start": {"tilt": 10.0, "yaw": 90.0, "speed": 0.3, "retry": {"share": 0.7, "shortest": 0.02, "longest": 0.1}},
     "max_tilt": 14.0,
     "max_steps": 33,
 }

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from poise.config import Config
 from poise.sim.terrain import TerrainOptions
@@ -44,6 +44,20 @@ class GoalOptions(Config):
         return self.kind != "fixed" if self.observed is None else self.observed
 
 
+class RetryOptions(Config):
+    """Falls after which the episode that follows starts on the same terrain at a moment shortly before the fall."""
+
+    share: float = Field(0.0, ge=0, le=1, description="of the falls; the others are followed by a start as usual")
+    shortest: float = Field(0.4, ge=0, description="time before the fall, s, drawn between this ...")
+    longest: float = Field(1.6, gt=0, le=60, description="... and this; where so much has not passed, a usual start")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "RetryOptions":
+        if self.shortest > self.longest:
+            raise ValueError(f"shortest ({self.shortest}) must not exceed longest ({self.longest})")
+        return self
+
+
 class StartOptions(Config):
     """How an episode starts: upright, at rest and facing along x, or spread about that."""
 
@@ -53,6 +67,7 @@ class StartOptions(Config):
     yaw: float = Field(0.0, ge=0, le=180, description="largest initial heading either way, degrees")
     speed: float = Field(0.0, ge=0, description="largest initial horizontal speed of robot and ball, m/s")
     share: float = Field(1.0, ge=0, le=1, description="of the episodes that start spread; the others start upright")
+    retry: RetryOptions = RetryOptions()
 
 
 class CameraOptions(Config):

@@ -10,6 +10,7 @@ from poise.config import parse
 from poise.envs import observations, rewards, rotations
 from poise.envs.disturbances import Disturbances
 from poise.envs.options import BallbotOptions, RewardOptions
+from poise.envs.retries import Retries
 from poise.envs.spaces import action_space, observation_space
 from poise.envs.vision import Vision
 from poise.errors import InvalidValueError
@@ -58,6 +59,8 @@ class BallbotTask:
         self._actions = np.zeros((num_robots, 3))
         self._turn_rate = np.zeros((num_robots, 3))
         self._velocity = np.zeros((num_robots, 3))
+        self._fallen = np.zeros(num_robots, np.bool_)
+        self._retries = Retries(options.start.retry, num_robots, self._moments().shape[1], options.control_step)
         self._scene_view: SceneView | None = None
         self.diverged_episodes = 0
         self.observation_space = observation_space(options)
@@ -71,19 +74,19 @@ class BallbotTask:
         Raises:
             InvalidValueError: a seed is negative.
         """
-        for robot, seed in zip(robots, seeds, strict=True):
-            if seed is not None:
-                if seed < 0:
-                    raise InvalidValueError(f"a seed must be a whole number of at least 0, got {seed}")
+        again = np.zeros(len(robots), np.bool_)
+        for i, (robot, seed) in enumerate(zip(robots, seeds, strict=True)):
+            if seed is None:
+                again[i] = self._begin_again(robot)
+            elif seed < 0:
+                raise InvalidValueError(f"a seed must be a whole number of at least 0, got {seed}")
+            else:
                 self._generators[robot] = np.random.default_rng(seed)
                 self._episodes[robot] = 0
-        self.simulation.reset(robots, [self._terrain_seed(robot) for robot in robots])
-        self._episodes[robots] += 1
-        for robot in robots:
-            self._start(robot, self._generators[robot])
+        self._begin(robots[~again])
         self._steps[robots] = 0
-        for quantity in (self._actions, self._turn_rate, self._velocity):
-            quantity[robots] = 0.0
+        self._fallen[robots] = False
+        self._retries.forget(robots)
         self._disturbances.reset(robots, self._generators)
         self._disturbances.draw_noise(robots, self._generators)
         if self.vision is not None:
@@ -110,6 +113,8 @@ class BallbotTask:
         self._disturbances.draw_noise(self._everyone, self._generators)
         if self.vision is not None:
             self.vision.advance(self._generators)
+        if self._retries.enabled:
+            self._retries.record(self._moments())
         return self._judge(position, quaternion, diverged)
 
     def observe(self) -> Observation:
@@ -185,6 +190,7 @@ class BallbotTask:
             "simulation": self.simulation.state(),
             "vision": self.vision.state() if self.vision is not None else {},
             "disturbances": self._disturbances.state(),
+            "retries": self._retries.state(),
             "generators": [generator.bit_generator.state for generator in self._generators],
             "diverged_episodes": self.diverged_episodes,
             "reward_weights": self.options.rewards.model_dump(),
@@ -195,6 +201,7 @@ class BallbotTask:
         """Continue from `state()` of a task with the same options."""
         self.simulation.load_state(state["simulation"])
         self._disturbances.load_state(state["disturbances"])
+        self._retries.load_state(state["retries"])
         for generator, saved in zip(self._generators, state["generators"], strict=True):
             generator.bit_generator.state = saved
         self.diverged_episodes = state["diverged_episodes"]
@@ -225,7 +232,8 @@ class BallbotTask:
         count, weights = options.decimation, options.rewards
         speed = rewards.directional(self._velocity, self._goal)
         off_map = np.abs(position[:, :2]).max(axis=1) > options.terrain.half_size
-        terminated = (tilt > options.max_tilt) | off_map | diverged
+        self._fallen = (tilt > options.max_tilt) & ~diverged
+        terminated = self._fallen | off_map | diverged
         paid_speed = rewards.directional(self._velocity, self._goal, weights.top_speed)
         terms = {
             "directional": count * weights.directional * paid_speed,
@@ -253,6 +261,31 @@ class BallbotTask:
         if self._episodes[robot] % self.options.terrain.episodes_per_terrain:
             return int(self.simulation.terrain_seeds[robot])
         return int(self._generators[robot].integers(2**31))
+
+    def _begin(self, robots: Indices) -> None:
+        """Put robots at the start of new episodes, on the terrains whose turn it is."""
+        self.simulation.reset(robots, [self._terrain_seed(robot) for robot in robots])
+        self._episodes[robots] += 1
+        for robot in robots:
+            self._start(robot, self._generators[robot])
+        for quantity in (self._actions, self._turn_rate, self._velocity):
+            quantity[robots] = 0.0
+
+    def _begin_again(self, robot: int) -> bool:
+        """Put a robot that has fallen where it was shortly before, if it is to have another try."""
+        if not (self._retries.enabled and self._fallen[robot]):
+            return False
+        moment = self._retries.recall(robot, self._generators[robot])
+        if moment is None:
+            return False
+        physics, *rest = np.split(moment, [-9, -6, -3])
+        self.simulation.moments[robot] = physics
+        self._actions[robot], self._turn_rate[robot], self._velocity[robot] = rest
+        return True
+
+    def _moments(self) -> Array:
+        """(N, W) what to remember of every robot to begin again where it is now."""
+        return np.concatenate([self.simulation.moments, self._actions, self._turn_rate, self._velocity], axis=1)
 
     def _start(self, robot: int, generator: np.random.Generator) -> None:
         """Spread the start and draw the goal."""
@@ -302,7 +335,7 @@ class BallbotTask:
             pose_before[diverged] = pose_now[diverged]  # who was held has not moved
 
 
-_STATE = ("steps", "episodes", "goal", "actions", "turn_rate", "velocity")
+_STATE = ("steps", "episodes", "goal", "actions", "turn_rate", "velocity", "fallen")
 
 
 def _unit(directions: Array) -> Array:

@@ -111,16 +111,22 @@ class Simulation:
         extreme = np.maximum(np.abs(self.qpos).max(axis=1), np.abs(self.qvel).max(axis=1))
         return ~(extreme < _BLOWN_UP)
 
+    @property
+    def moments(self) -> Array:
+        """(N, W) live view of the integrator's state of every robot: all but the terrains that a step depends on."""
+        states: Array = self._batch.state
+        return states
+
     def state(self) -> dict[str, Any]:
         """Everything needed to continue: the integrator's states and the terrains' seeds."""
-        return {"physics": self._batch.state.copy(), "terrain_seeds": self.terrain_seeds.copy()}
+        return {"physics": self.moments.copy(), "terrain_seeds": self.terrain_seeds.copy()}
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Continue from `state()` of a simulation with the same options, bit for bit."""
         wanted = state["terrain_seeds"]
         changed = np.flatnonzero((wanted != self.terrain_seeds) & (wanted >= 0))
         list(self._pool.map(self._set_terrain, changed, wanted[changed]))
-        self._batch.state[:] = state["physics"]
+        self.moments[:] = state["physics"]
 
     def close(self) -> None:
         """End the threads."""
