@@ -202,7 +202,7 @@ def main() -> None:
     parser.add_argument("--iterations", type=int, default=4, help="of each, the first not counted")
     parser.add_argument("--steps", type=int, help="environment steps of each instead of iterations")
     parser.add_argument("--num-envs", type=int, help="robots, instead of the recipe's; as many samples for an update")
-    parser.add_argument("--update-threads", type=int, default=1, help="torch's threads in our updates")
+    parser.add_argument("--update-threads", type=int, default=2, help="that share our updates")
     parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32", help="of our encoder")
     parser.add_argument("--only", choices=("poise", "stable-baselines3"), help="time one of the two")
     parser.add_argument("--json", type=Path)

@@ -28,7 +28,6 @@ SMALL = {"hidden_sizes": [16]}
 TRAINING: dict[str, Any] = {
     "tensorboard": False,
     "threads": 1,
-    "update_threads": 1,  # two spin for each other when other tests run beside this one
     "policy": {"actor": SMALL, "critic": SMALL},
     "algorithm": {"num_steps": 8, "num_epochs": 2, "num_minibatches": 2, "adaptive_kl": {}, "ewma": {}},
 }

@@ -17,6 +17,7 @@ from poise.algorithms.losses import (
     explained_variance,
     value_loss,
 )
+from poise.algorithms.parallel import ParallelGradients
 from poise.algorithms.schedules import PositiveScheduled, Scheduled, value_at
 from poise.algorithms.value_scale import ValueScale
 from poise.config import Config
@@ -91,9 +92,10 @@ class PPO:
     Args:
         policy: what is trained.
         config: hyper-parameters.
+        threads: that share each minibatch in an update.
     """
 
-    def __init__(self, policy: ActorCritic, config: PPOConfig) -> None:
+    def __init__(self, policy: ActorCritic, config: PPOConfig, threads: int = 1) -> None:
         self.policy = policy
         self.config = config
         self.averaged = copy.deepcopy(policy).requires_grad_(False) if config.ewma else None
@@ -103,6 +105,7 @@ class PPO:
         groups = policy.parameter_groups(value_at(self._rates[0], 0.0), value_at(self._rates[1], 0.0))
         self._parameters = list(policy.parameters())
         self.optimizer = torch.optim.AdamW(groups, weight_decay=config.weight_decay, fused=True)
+        self._gradients = ParallelGradients(policy, threads)
         self._rate_scale = 1.0
 
     @property
@@ -202,34 +205,35 @@ class PPO:
 
     def _step(self, batch: Minibatch, fraction: float) -> dict[str, float]:
         """One optimiser step."""
+        measured = self._gradients(lambda policy, part: self._loss(policy, part, fraction), batch)
+        norm = nn.utils.clip_grad_norm_(self._parameters, self.config.max_grad_norm)
+        self.optimizer.step()
+        self._average()
+        return measured | {"gradient_norm": float(norm)}
+
+    def _loss(self, policy: ActorCritic, batch: Minibatch, fraction: float) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss of some samples, and what to report of them: all means over the samples."""
         config = self.config
         clip_range = value_at(config.clip_range, fraction)
-        log_probs, entropy, values = self.policy.evaluate_actions(batch.observations, batch.actions)
+        log_probs, entropy, values = policy.evaluate_actions(batch.observations, batch.actions)
         policy_loss = self._policy_loss(batch, log_probs, clip_range)
         critic_loss = value_loss(values, batch.values, batch.returns, config.value_clip_range)
         entropy_bonus = entropy.mean()
-        auxiliary = self.policy.auxiliary_losses(batch.observations)
+        auxiliary = policy.auxiliary_losses(batch.observations)
         loss = policy_loss + config.value_coef * critic_loss - value_at(config.entropy_coef, fraction) * entropy_bonus
         for extra in auxiliary.values():
             loss = loss + extra
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        norm = nn.utils.clip_grad_norm_(self._parameters, config.max_grad_norm)
-        self.optimizer.step()
-        self._average()
         with torch.no_grad():
             ratio = torch.exp(log_probs - batch.log_probs)
-            measured = {
+            return loss, {
                 "policy_loss": policy_loss,
                 "value_loss": critic_loss,
                 "entropy": entropy_bonus,
-                "kl": self.policy.last_distribution.kl_from(batch.distributions).mean(),
+                "kl": policy.last_distribution.kl_from(batch.distributions).mean(),
                 "approximate_kl": approximate_kl(log_probs, batch.log_probs),
                 "clip_fraction": ((ratio - 1.0).abs() > clip_range).float().mean(),
-                "gradient_norm": norm,
                 **auxiliary,
             }
-            return {name: float(value) for name, value in measured.items()}
 
     def _policy_loss(self, batch: Minibatch, log_probs: Tensor, clip_range: float) -> Tensor:
         if self.averaged is None or self.config.ewma is None or self.config.ewma.role == "evaluation":

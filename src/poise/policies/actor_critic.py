@@ -72,9 +72,9 @@ class ActorCritic(nn.Module):
     def evaluate_actions(self, observation: TensorObservation, actions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Log probabilities, entropies and values, each (...), of given actions; sets `distribution`."""
         features = self.extractor(observation)
-        self.distribution = self.head(self.actor(features))
+        distribution = self.distribution = self.head(self.actor(features))
         values = self.critic(features).squeeze(-1)
-        return self.distribution.log_prob(actions), self.distribution.entropy(), values
+        return distribution.log_prob(actions), distribution.entropy(), values
 
     # --- the last distribution ------------------------------------------------------------------------------------
 

@@ -20,6 +20,15 @@ class Minibatch(NamedTuple):
     distributions: Tensor
     """Parameters of the distributions the actions were drawn from, for the exact KL."""
 
+    def split(self, count: int) -> list["Minibatch"]:
+        """`count` parts whose sizes differ by at most one."""
+        return [self.rows(rows) for rows in _split(len(self.actions), count)]
+
+    def rows(self, rows: slice) -> "Minibatch":
+        """Some of the samples."""
+        observations = {name: value[rows] for name, value in self.observations.items()}
+        return Minibatch(observations, *(column[rows] for column in self[1:]))
+
 
 class Rollout:
     """Experience of `num_envs` environments over `num_steps` steps, allocated once at the first step.
@@ -69,13 +78,9 @@ class Rollout:
         for _ in range(epochs):
             order = torch.randperm(self.num_steps * self.num_envs)
             # Gathered once for the whole epoch: a minibatch is then a slice, which costs nothing.
-            shuffled = {name: value.index_select(0, order) for name, value in flat.items()}
             seen = {name: value.index_select(0, order) for name, value in observations.items()}
-            for rows in _split(len(order), count):
-                yield Minibatch(
-                    observations={name: value[rows] for name, value in seen.items()},
-                    **{name: value[rows] for name, value in shuffled.items()},
-                )
+            shuffled = Minibatch(seen, **{name: value.index_select(0, order) for name, value in flat.items()})
+            yield from map(shuffled.rows, _split(len(order), count))
 
 
 def _split(length: int, count: int) -> list[slice]:

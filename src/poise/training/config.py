@@ -62,10 +62,7 @@ class RunConfig(Config):
         0, ge=0, le=1024, description="for physics and cameras; 0 for all cores; results do not depend on it"
     )
     update_threads: int = Field(
-        1,
-        ge=1,
-        le=1024,
-        description="torch's threads in the updates; pays for large networks, and rounds sums differently",
+        2, ge=1, le=64, description="that share each minibatch of an update; another number rounds sums differently"
     )
     env: EnvConfig = EnvConfig()
     reward_weights: dict[str, Scheduled] = Field(

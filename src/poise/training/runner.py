@@ -25,7 +25,7 @@ from poise.training.environments import control_step, make_vector_env, set_rewar
 from poise.training.logging import MetricsLogger
 from poise.training.progress import ProgressBar
 from poise.training.stopwatch import Stopwatch
-from poise.training.threads import torch_threads
+from poise.training.threads import one_torch_thread
 
 
 class Runner:
@@ -50,7 +50,7 @@ class Runner:
         self.env = make_vector_env(config.env.id, config.env.num_envs, config.env.options, self.threads)
         sensing = self._sensing(self.env)
         policy = ActorCritic(sensing.shapes, self.env.single_action_space, config.policy)
-        self.algorithm = PPO(policy, config.algorithm)
+        self.algorithm = PPO(policy, config.algorithm, config.update_threads)
         self.collector = Collector(self.env, sensing, self.algorithm, config.algorithm.num_steps)
         self.logger = MetricsLogger(folder, config.tensorboard)
         self.step = 0
@@ -68,7 +68,7 @@ class Runner:
             self.collector.warm_up_normalization()
         self._stopwatch = Stopwatch(self.folder)
         bar = self._bar = ProgressBar(self.config.total_steps, "train", start=self.step)
-        with bar, self._interruptible(), torch_threads(1):
+        with bar, self._interruptible(), one_torch_thread():
             while self.step < self.config.total_steps and self.stop_reason is None:
                 self._iterate()
         self.save()
@@ -96,8 +96,7 @@ class Runner:
         began = time.perf_counter()
         weights = self._set_reward_weights()
         last_values = self.collector.collect()
-        with torch_threads(self.config.update_threads):
-            metrics = self.algorithm.update(self.collector.rollout, last_values, self._fraction)
+        metrics = self.algorithm.update(self.collector.rollout, last_values, self._fraction)
         before = self.step
         self.step += self.env.num_envs * self.config.algorithm.num_steps
         metrics = {f"update/{name}": value for name, value in metrics.items()} | self.collector.metrics()

@@ -1,4 +1,4 @@
-"""How many threads torch may use, and when."""
+"""How many threads torch may use."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,15 +7,10 @@ import torch
 
 
 @contextmanager
-def torch_threads(count: int) -> Iterator[None]:
-    """Let torch use `count` threads inside.
-
-    One while robots run: more would spin between calls, in the way of the simulation's threads. In updates as many as
-    the configuration says, on every machine: with another number torch may round its sums differently, and the run
-    would be another one.
-    """
+def one_torch_thread() -> Iterator[None]:
+    """Let no operation of torch inside share itself out: its threads would spin in the way of the simulation's."""
     before = torch.get_num_threads()
-    torch.set_num_threads(count)
+    torch.set_num_threads(1)
     try:
         yield
     finally:
