@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from poise.sim.simulation import available_cores
+from poise.cores import available_cores
 
 
 def report(

@@ -20,10 +20,11 @@ import numpy as np
 from _table import report
 from mujoco.rollout import Rollout
 
+from poise.cores import available_cores
 from poise.envs import observations
 from poise.policies.baselines import PidController
 from poise.sim.contacts import set_contacts
-from poise.sim.simulation import MAX_TORQUE, Simulation, available_cores
+from poise.sim.simulation import MAX_TORQUE, Simulation
 from poise.sim.terrain import TerrainOptions
 
 SUBSTEPS = 5

@@ -6,7 +6,8 @@ import mujoco
 import numpy as np
 import pytest
 
-from poise.sim.simulation import Simulation, available_cores
+from poise.cores import available_cores
+from poise.sim.simulation import Simulation
 from poise.sim.terrain import TerrainOptions
 
 TERRAIN = TerrainOptions(nodes=65, half_size=1.0, scale=8.0)

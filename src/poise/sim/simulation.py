@@ -1,7 +1,6 @@
 """Many ballbots at once, each on its own terrain, stepped by MuJoCo on all cores."""
 
 import copy
-import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 from mujoco.batch import Batch, SimulationError
 from numpy.typing import NDArray
 
+from poise.cores import available_cores
 from poise.sim.depth import DepthCameras
 from poise.sim.model import Integrator, ballbot_model
 from poise.sim.terrain import TerrainOptions
@@ -145,8 +145,3 @@ class Simulation:
         around = slice(max(middle - reach, 0), middle + reach + 1)
         highest: Array = self.heights[robots, around, around].max(axis=(1, 2)).astype(np.float64)
         return highest * self.terrain.height
-
-
-def available_cores() -> int:
-    """Cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -53,7 +53,7 @@ def _processor() -> str:
 
 
 def _cores() -> int:
-    from poise.sim.simulation import available_cores
+    from poise.cores import available_cores
 
     return available_cores()
 

@@ -13,9 +13,9 @@ from string import Template
 from urllib.parse import quote
 
 from poise.config import to_yaml
+from poise.cores import available_cores
 from poise.errors import InvalidValueError, MissingFileError
 from poise.files import explained, write_atomically
-from poise.sim.simulation import available_cores
 from poise.training.callbacks import describe
 from poise.training.curves import Run, read_runs
 from poise.training.markup import Html, file_uri, join, tag

@@ -13,10 +13,10 @@ from gymnasium.vector import VectorEnv
 
 from poise.algorithms import PPO, Schedule
 from poise.algorithms.schedules import value_at
+from poise.cores import available_cores
 from poise.errors import InvalidValueError, PoiseError
 from poise.perception import FrozenDepthEncoder
 from poise.policies import ActorCritic, PolicyAgent, Sensing
-from poise.sim.simulation import available_cores
 from poise.training.callbacks import Callback
 from poise.training.checkpoint import load_checkpoint, prune, save_checkpoint, step_folder
 from poise.training.collector import Collector

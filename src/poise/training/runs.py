@@ -13,11 +13,11 @@ from typing import Any
 from gymnasium.vector import VectorEnv
 
 from poise.config import load_yaml, parse, save_yaml
+from poise.cores import available_cores
 from poise.errors import InvalidValueError, MissingFileError, PoiseError
 from poise.files import explained
 from poise.perception import FrozenDepthEncoder
 from poise.policies import ActorCritic, PolicyAgent, Sensing
-from poise.sim.simulation import available_cores
 from poise.training.callbacks import Callback, CheckpointCallback, EvaluationCallback
 from poise.training.checkpoint import latest_checkpoint, load_checkpoint, step_folder
 from poise.training.config import RunConfig
