@@ -46,10 +46,12 @@ Figures = dict[str, Any]
 
 
 class Scale(NamedTuple):
-    """How much of everything but training."""
+    """How much of everything."""
 
     image_episodes: int = 160
     epochs: int = 10
+    training_steps: int = 1_000_000
+    """Fewer than the configuration's: what the last third of a training adds is small, and whoever watches waits."""
     evaluation_episodes: int = 100
     video_seconds: float = 12.0
 
@@ -126,8 +128,8 @@ def run_demo(out: Path, config: Path, scale: Scale | None = None) -> Demo:
 
 def _begin(out: Path, config: Path, scale: Scale) -> Demo:
     """A new demo, or the one that `out` holds; never a mixture of two."""
-    encoder = {"policy.encoder": str(out / "encoder" / "encoder")}
-    run = parse(RunConfig, apply_overrides(load_yaml(config), encoder), str(config))
+    own = {"policy.encoder": str(out / "encoder" / "encoder"), "total_steps": scale.training_steps}
+    run = parse(RunConfig, apply_overrides(load_yaml(config), own), str(config))
     journal = out / "demo.json"
     if not journal.exists():
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
