@@ -19,7 +19,7 @@ env: {num_envs: 4, options: {decimation: 5, terrain: {nodes: 33}, cameras: {heig
 algorithm: {num_steps: 32}
 policy: {actor: {hidden_sizes: [4]}, critic: {hidden_sizes: [4]}}
 """
-SCALE = Scale(image_episodes=4, epochs=1, evaluation_episodes=2, video_seconds=0.1)
+SCALE = Scale(image_episodes=4, epochs=1, training_steps=256, evaluation_episodes=2, video_seconds=0.1)
 STAGES = ["collect", "pretrain", "train", "evaluate", "video", "report"]
 
 

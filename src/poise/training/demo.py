@@ -51,7 +51,7 @@ class Scale(NamedTuple):
     image_episodes: int = 160
     epochs: int = 10
     training_steps: int = 1_000_000
-    """Fewer than the configuration's: what the last third of a training adds is small, and whoever watches waits."""
+    """Of the demo, fewer than the configuration has: the last third adds little, and somebody waits."""
     evaluation_episodes: int = 100
     video_seconds: float = 12.0
 
@@ -128,7 +128,7 @@ def run_demo(out: Path, config: Path, scale: Scale | None = None) -> Demo:
 
 def _begin(out: Path, config: Path, scale: Scale) -> Demo:
     """A new demo, or the one that `out` holds; never a mixture of two."""
-    own = {"policy.encoder": str(out / "encoder" / "encoder"), "total_steps": scale.training_steps}
+    own = {"policy.encoder": str(out / "encoder" / "encoder"), "total_steps": str(scale.training_steps)}
     run = parse(RunConfig, apply_overrides(load_yaml(config), own), str(config))
     journal = out / "demo.json"
     if not journal.exists():
