@@ -45,7 +45,7 @@ class GoalOptions(Config):
 
 
 class RetryOptions(Config):
-    """Falls after which the episode that follows starts on the same terrain at a moment shortly before the fall."""
+    """Falls that are followed by an episode which begins shortly before the fall, on the same terrain."""
 
     share: float = Field(0.0, ge=0, le=1, description="of the falls; the others are followed by a start as usual")
     shortest: float = Field(0.4, ge=0, description="time before the fall, s, drawn between this ...")
