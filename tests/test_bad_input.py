@@ -57,6 +57,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "bomb.pkl").write_bytes(bomb)
     (folder / "binary.yaml").write_bytes(b"\x80\x00\xff" * 100)
     (folder / "page.html").write_text("<!DOCTYPE html>\n<html><body>404: not found</body></html>\n")
+    (folder / "pid.json").write_text('{"policies": {"pid": {"weights": null}}}')
     (folder / "list.yaml").write_text("- total_steps: 3\n")
     (folder / "empty.yaml").write_text("")
     (folder / "twice.yaml").write_text("seed: 1\nseed: 2\n")
@@ -240,6 +241,7 @@ FILES = [
     Case(["report", "run", "--evaluation", "missing.json"], ("cannot read missing.json",)),
     Case(["report", "run", "--evaluation", "bomb.pkl"], ("bomb.pkl is no evaluation", "poise evaluate --json")),
     Case(["report", "run", "--evaluation", "images/dataset.json"], ("dataset.json is no evaluation",)),
+    Case(["report", "run", "--evaluation", "pid.json"], ("pid.json tells of pid, not of the policy that run holds",)),
     Case(["report", "run", "--out", "page.pdf"], ("page.pdf must end in .html",)),
     Case(["demo", "--config", "missing.yaml", "--out", "new"], ("missing.yaml does not exist",)),
     Case(["demo", "--config", "tiny.yaml", "--out", "images"], ("images", "--out")),

@@ -57,6 +57,12 @@ def test_a_destination_is_checked_before_the_work(tmp_path: Path) -> None:
         check_destination(tmp_path)
 
 
+def test_a_folder_that_may_not_be_written_into(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda place, mode: mode != os.W_OK)  # root may write anywhere
+    with pytest.raises(InvalidValueError, match=r"cannot write .*x\.json: no permission to write into the folder"):
+        check_destination(tmp_path / "x.json")
+
+
 def test_a_folder_is_replaced_as_a_whole(tmp_path: Path) -> None:
     folder = tmp_path / "deep" / "folder"
     for text in ("one", "two"):

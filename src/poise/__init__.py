@@ -5,10 +5,16 @@ docstring what lives there; imports point downwards only, from the command line 
 """
 
 import os
+import tempfile
 from importlib.metadata import version
 
 # Waiting OpenMP threads sleep rather than spin: torch's would keep the simulation's from running, and on a busy machine
 # each other. Read when the OpenMP library is loaded, so it comes before any import of torch.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+# Compiled code is kept beside the sources or, where nothing may be written there, in the user's cache. Where neither is
+# ours to write, as for a user without a home in a container, numba would refuse to compile at all.
+if not any(os.access(place, os.W_OK) for place in (os.path.dirname(__file__), os.path.expanduser("~"))):
+    os.environ.setdefault("NUMBA_CACHE_DIR", os.path.join(tempfile.gettempdir(), f"poise-{os.getuid()}"))
 
 __version__ = version("poise")

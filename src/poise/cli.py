@@ -94,7 +94,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     results = {rival.name: measure(rival, options.episodes, options.seed) for rival in rivals}
     Console().print(comparison_table(results))
     if options.json is not None:
-        save_comparison(options.json, rivals[0], results)
+        save_comparison(options.json, rivals, results)
 
 
 # --- play ---------------------------------------------------------------------------------------------------------
@@ -200,12 +200,13 @@ def _report_options(parser: Parser) -> None:
 
 
 def _report(options: argparse.Namespace) -> None:
-    from poise.training.comparison import load_comparison
+    from poise.training.comparison import comparison_about
     from poise.training.report import write_report
 
     out = options.out or options.run / "report.html"
     check_destination(out)
-    write_report(options.run, out, None if options.evaluation is None else load_comparison(options.evaluation))
+    file = options.evaluation
+    write_report(options.run, out, None if file is None else comparison_about(options.run, file))
     print(f"report in {out}")
 
 

@@ -146,7 +146,8 @@ def load_yaml(path: Path | str) -> dict[str, Any]:
     """Read a YAML file that holds one mapping. Only plain data is built; tags that would name Python objects fail."""
     path = Path(path)
     if not path.exists():
-        raise MissingFileError(f"{path} does not exist; expected a YAML configuration file")
+        here = "; those that come with poise are in the folder of its clone" if path.parts[:1] == ("configs",) else ""
+        raise MissingFileError(f"{path} does not exist; expected a YAML configuration file{here}")
     if not path.is_file():
         raise InvalidValueError(f"{path} is a folder; expected a YAML configuration file")
     with explained(f"read {path}"), path.open("rb") as file:

@@ -41,7 +41,7 @@ def check_destination(path: Path | None) -> None:
 
     Raises:
         MissingFileError: its folder does not exist.
-        InvalidValueError: it is a folder itself.
+        InvalidValueError: it is a folder itself, or nothing may be written there.
     """
     if path is None:
         return
@@ -49,6 +49,8 @@ def check_destination(path: Path | None) -> None:
         raise MissingFileError(f"cannot write {path}: the folder {path.parent} does not exist; make it first")
     if path.is_dir():
         raise InvalidValueError(f"cannot write {path}: it is a folder; name a file")
+    if not os.access(path.parent, os.W_OK):
+        raise InvalidValueError(f"cannot write {path}: no permission to write into the folder {path.parent}")
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from poise.errors import InvalidValueError, MissingFileError, PoiseError
-from poise.training.curves import evaluated, find_runs, logged, read_runs
+from poise.training.curves import _medians, evaluated, find_runs, logged, read_runs
 from poise.training.plots import PALETTE, learning_curves_svg, plot_runs
 
 
@@ -47,6 +47,13 @@ def test_curves_are_what_was_logged(tmp_path: Path, write_run: Callable[..., Pat
     returns = logged("episode/return")(run)
     assert returns is not None
     np.testing.assert_array_equal(returns.y, [10, 20, 30, 40, 50, 60])
+
+
+def test_a_short_log_is_hardly_smoothed_and_its_ends_count_once(tmp_path: Path, write_run: Callable[..., Path]) -> None:
+    assert _medians(np.array([5.0, 1.0, 2.0]), 25).tolist() == [5.0, 1.0, 2.0]
+    values = np.arange(16.0)
+    values[0] = 100.0
+    assert _medians(values, 25)[:3].tolist() == [2.0, 2.5, 3.0]  # of 100, 1, 2 | 100, 1, 2, 3 | 100, 1, 2, 3, 4
 
 
 def test_smoothing_takes_medians_and_long_logs_are_thinned(tmp_path: Path, write_run: Callable[..., Path]) -> None:
@@ -108,7 +115,7 @@ def test_inline_drawings_share_a_page(tmp_path: Path, write_run: Callable[..., P
     assert [drawing.title for drawing in drawings] == [
         "Return, evaluated",
         "Survival, evaluated",
-        "Return while learning",
+        "Return while learning, as training weighs it",
         "Variance explained by the critic",
         "Environment steps per second",
     ]

@@ -80,6 +80,12 @@ def test_metrics_stay_until_replaced() -> None:
         assert bar.status().endswith("return 85.5, loss 1.23e+04")
 
 
+def test_large_whole_numbers_are_written_out() -> None:
+    bar, _, _ = make(10)
+    bar.update(1, {"decision": 4000, "loss": 4000.5, "episodes": 7})
+    assert bar.status().endswith("decision 4,000, loss 4e+03, episodes 7")
+
+
 def test_messages_are_printed_as_they_are() -> None:
     bar, _, output = make(100)
     with bar:

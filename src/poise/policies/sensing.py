@@ -42,7 +42,8 @@ class Sensing:
         if images and encoder is None:
             raise InvalidValueError(
                 f"the observation holds images ({', '.join(images)}) but policy.encoder names no encoder; "
-                "make one with 'poise pretrain', or turn the cameras off with env.options.cameras.enabled=false"
+                "name the one that comes with poise (--policy.encoder models/ballbot/encoder) or make one with "
+                "'poise collect' and 'poise pretrain', or turn the cameras off (--env.options.cameras.enabled false)"
             )
         if encoder is not None:
             _check_images({name: components[name] for name in images}, encoder)

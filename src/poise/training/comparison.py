@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from poise.config import load_yaml, parse
-from poise.errors import MissingFileError, PoiseError, did_you_mean
+from poise.errors import InvalidValueError, MissingFileError, PoiseError, did_you_mean
 from poise.files import explained, write_atomically
 from poise.policies import Agent
 from poise.policies.baselines import BASELINES
@@ -36,6 +37,8 @@ class Contender:
     agent_for: AgentFor
     config: RunConfig
     has_eyes: bool = True
+    weights: str | None = None
+    """Fingerprint of a trained policy."""
 
     @property
     def env_options(self) -> dict[str, Any]:
@@ -68,11 +71,11 @@ def contender(name: str, config: Path | None = None) -> Contender:
     if not Path(name).exists():
         hint = (
             did_you_mean(name, BASELINES)
-            or f"; expected the folder of a run or a checkpoint or one of {', '.join(BASELINES)}"
+            or f"; expected the folder of a run or a checkpoint, from here, or one of {', '.join(BASELINES)}"
         )
         raise MissingFileError(f"there is no policy '{name}'{hint}")
     trained = load_policy(Path(name))
-    return Contender(name, trained.agent_for, chosen or trained.config)
+    return Contender(name, trained.agent_for, chosen or trained.config, weights=trained.fingerprint)
 
 
 def baselines_for(rival: Contender) -> list[Contender]:
@@ -93,7 +96,7 @@ def measure(rival: Contender, episodes: int, seed: int) -> Evaluation:
         def show(finished: int) -> None:
             nonlocal steps
             steps += 1
-            bar.update(finished, {"step": steps})
+            bar.update(finished, {"decision": steps})
 
         return evaluate(
             rival.agent_for,
@@ -109,13 +112,13 @@ def comparison_table(evaluations: Mapping[str, Evaluation]) -> Table:
     first = next(iter(evaluations.values()))
     count = len(first.returns)
     table = Table(title=f"{count} episodes on seeds {first.seed} to {first.seed + count - 1}, means and 95 % intervals")
-    table.add_column("policy")
+    table.add_column("policy", overflow="fold", min_width=16)
     for heading in ("return", "survives", "time steps", "speed along the goal, m/s"):
         table.add_column(heading, justify="right")
     for name, evaluation in evaluations.items():
         summary = evaluation.summary()
         table.add_row(
-            escape(name),
+            escape(_short(name)),
             _cell(summary["return"], "{:.1f}"),
             _cell(summary["success_rate"], "{:.1%}"),
             _cell(summary["length"], "{:.0f}"),
@@ -124,11 +127,12 @@ def comparison_table(evaluations: Mapping[str, Evaluation]) -> Table:
     return table
 
 
-def save_comparison(path: Path, first: Contender, evaluations: Mapping[str, Evaluation]) -> None:
-    """Write everything measured as JSON, with the environment it was measured in."""
+def save_comparison(path: Path, rivals: Sequence[Contender], evaluations: Mapping[str, Evaluation]) -> None:
+    """Write what was measured of each rival as JSON, with the environment it was measured in, that of the first."""
+    weights = {rival.name: {"weights": rival.weights} for rival in rivals}
     content = {
-        "environment": {"id": first.config.env.id, "options": first.env_options},
-        "policies": {name: evaluation.to_json() for name, evaluation in evaluations.items()},
+        "environment": {"id": rivals[0].config.env.id, "options": rivals[0].env_options},
+        "policies": {name: weights[name] | evaluation.to_json() for name, evaluation in evaluations.items()},
     }
     write_atomically(path, json.dumps(content, indent=1) + "\n")
 
@@ -146,6 +150,28 @@ def load_comparison(path: Path) -> dict[str, Any]:
         return dict(policies.items())
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise PoiseError(f"{path} is no evaluation; expected what 'poise evaluate --json FILE' writes") from error
+
+
+def _short(name: str) -> str:
+    """A folder's path from here, where that is shorter."""
+    return min(name, os.path.relpath(name), key=len) if os.path.isabs(name) else name
+
+
+def comparison_about(run: Path, path: Path) -> dict[str, Any]:
+    """What `save_comparison` wrote of a run's policy, which comes first, and of its rivals.
+
+    Raises:
+        PoiseError: the file is missing or something else, or the run's policy is not in it.
+    """
+    policies = load_comparison(path)
+    weights = load_policy(run).fingerprint
+    own = {name: report for name, report in policies.items() if report.get("weights") == weights}
+    if not own:
+        raise InvalidValueError(
+            f"{path} tells of {', '.join(policies)}, not of the policy that {run} holds now; make one with "
+            f"'poise evaluate {run} --json FILE'"
+        )
+    return own | {name: report for name, report in policies.items() if name not in own}
 
 
 def _cell(interval: Mapping[str, float | None], form: str) -> str:

@@ -57,7 +57,9 @@ class RunConfig(Config):
     """A training run."""
 
     seed: int = Field(0, ge=0, lt=2**63, description="determines the run on a given machine")
-    total_steps: int = Field(1_000_000, ge=1, description="environment steps, summed over the environments")
+    total_steps: int = Field(
+        1_000_000, ge=1, description="decisions, summed over the environments; rounded up to whole rollouts"
+    )
     threads: int = Field(
         0, ge=0, le=1024, description="for physics and cameras; 0 for all cores; results do not depend on it"
     )

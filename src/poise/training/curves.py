@@ -164,9 +164,10 @@ def _hours(run: Run, steps: Array) -> Array:
 
 
 def _medians(values: Array, window: int) -> Array:
-    half = window // 2
-    padded = np.pad(values, half, mode="edge")
-    result: Array = np.median(np.lib.stride_tricks.sliding_window_view(padded, 2 * half + 1), axis=1)
+    """Of the values around each, fewer at the ends and of a short log, so that no value counts more than once."""
+    half = min(window // 2, len(values) // 8)
+    padded = np.pad(values, half, constant_values=np.nan)
+    result: Array = np.nanmedian(np.lib.stride_tricks.sliding_window_view(padded, 2 * half + 1), axis=1)
     return result
 
 
@@ -190,13 +191,13 @@ EVALUATED = (
 )
 COMPARED = (
     *EVALUATED,
-    Panel("Return while learning", "number", logged("episode/return", smooth=5)),
+    Panel("Return while learning, as training weighs it", "number", logged("episode/return", smooth=5)),
     Panel("Return, evaluated, by wall time", "number", evaluated("return", "hours"), "hours"),
     Panel("Environment steps per second", "count", logged(STEPS_PER_SECOND, smooth=25)),
 )
 REPORTED = (
     *EVALUATED,
-    Panel("Return while learning", "number", logged("episode/return", smooth=5)),
+    Panel("Return while learning, as training weighs it", "number", logged("episode/return", smooth=5)),
     Panel("Variance explained by the critic", "number", logged("update/explained_variance", smooth=25)),
     Panel("Environment steps per second", "count", logged(STEPS_PER_SECOND, smooth=25)),
 )

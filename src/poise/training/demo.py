@@ -198,7 +198,7 @@ def _evaluate(demo: Demo) -> Figures:
     rivals = [trained, *baselines_for(trained)]
     results = {rival.name: measure(rival, demo.scale.evaluation_episodes, SEED) for rival in rivals}
     demo.console.print(comparison_table(results))
-    save_comparison(demo.out / "evaluation.json", trained, results)
+    save_comparison(demo.out / "evaluation.json", rivals, results)
     return {name: result.summary() for name, result in results.items()}
 
 

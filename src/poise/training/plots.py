@@ -73,6 +73,9 @@ def plot_runs(runs: Iterable[Path | str], out: Path | str) -> Path:
         raise PoiseError(
             f"{', '.join(run.name for run in found)}: nothing has been logged yet, so there is nothing to plot"
         )
+    bare = [run.name for run in found if not any(panel.curve(run) for panel in panels)]
+    if bare:
+        raise PoiseError(f"{', '.join(bare)}: nothing has been logged there that could be plotted; leave it away")
     with style.context(_STYLE):
         figure = _sheet(found, panels)
         _save(figure, out)

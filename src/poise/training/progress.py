@@ -86,7 +86,7 @@ class ProgressBar:
         if speed > 0:
             rate = f"{speed:,.0f}" if speed >= 10 else f"{speed:.1f}".removesuffix(".0")
             parts += [f"{rate} {self._unit}/s", f"{_clock_time(max(self._total - self._step, 0) / speed)} left"]
-        parts += [f"{name} {value:.3g}" for name, value in self._metrics.items()]
+        parts += [f"{name} {_number(value)}" for name, value in self._metrics.items()]
         return ", ".join(parts)
 
     def _speed(self) -> float:
@@ -97,6 +97,11 @@ class ProgressBar:
         self._last_line = self._clock()
         elapsed = _clock_time(self._last_line - self._began)
         self.print(f"{self._description}: {self.status()}, {elapsed} elapsed")
+
+
+def _number(value: float) -> str:
+    """Three digits, but whole numbers whole."""
+    return f"{value:,.0f}" if value == int(value) and abs(value) >= 1000 else f"{value:.3g}"
 
 
 def _clock_time(seconds: float) -> str:

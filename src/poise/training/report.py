@@ -201,7 +201,7 @@ def _commands(run: Run, measured: Mapping[str, Report]) -> Iterator[str]:
     folder = shlex.quote(str(run.folder))
     encoder = f" --policy.encoder {shlex.quote(str(run.folder / 'encoder'))}" if run.config.policy.encoder else ""
     yield f"poise train {shlex.quote(str(run.folder / 'config.yaml'))}{encoder} --out {folder}-again"
-    summary = first_of(measured)["summary"] if measured else {"episodes": 100, "seed": run.config.evaluation.seed}
+    summary = first_of(measured)["summary"] if measured else {"episodes": 100, "seed": 1_000_000}
     yield f"poise evaluate {folder} --episodes {summary['episodes']} --seed {summary['seed']}"
     yield f"poise play {folder} --seed {summary['seed']}"
 

@@ -67,7 +67,9 @@ class Runner:
             self.collector.start(self._seeds())
             self.collector.warm_up_normalization()
         self._stopwatch = Stopwatch(self.folder)
-        bar = self._bar = ProgressBar(self.config.total_steps, "train", start=self.step)
+        rollout = self.env.num_envs * self.config.algorithm.num_steps
+        whole = -(-self.config.total_steps // rollout) * rollout
+        bar = self._bar = ProgressBar(whole, "train", start=self.step)
         with bar, self._interruptible(), one_torch_thread():
             while self.step < self.config.total_steps and self.stop_reason is None:
                 self._iterate()

@@ -5,6 +5,7 @@
 A model that is shipped has the same shape, reduced to `config.yaml`, `encoder/` and `best/`.
 """
 
+import hashlib
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,6 +91,14 @@ class TrainedPolicy:
     encoder: FrozenDepthEncoder | None
     state: dict[str, Any]
     source: Path
+
+    @property
+    def fingerprint(self) -> str:
+        """Tells these weights from any others: SHA-256 of all of them."""
+        digest = hashlib.sha256()
+        for name in sorted(self.state):
+            digest.update(name.encode() + self.state[name].numpy().tobytes())
+        return digest.hexdigest()
 
     def agent_for(self, env: VectorEnv[Any, Any, Any]) -> PolicyAgent:
         """The policy in charge of an environment.
