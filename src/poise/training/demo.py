@@ -50,7 +50,7 @@ class Scale(NamedTuple):
 
     image_episodes: int = 160
     epochs: int = 10
-    training_steps: int = 1_000_000
+    training_steps: int = 900_000
     """Of the demo, fewer than the configuration has: the last third adds little, and somebody waits."""
     evaluation_episodes: int = 100
     video_seconds: float = 12.0
