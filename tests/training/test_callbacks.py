@@ -59,6 +59,13 @@ def test_the_best_policy_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert history[0]["speed"]["mean"] is None
 
 
+def test_the_end_is_evaluated_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(callbacks, "evaluate_policy", outcomes(5.0, 6.0, 7.0))
+    start_run(config(evaluation={"every": 64, "episodes": 2}), tmp_path / "run").train()
+    history = json.loads((tmp_path / "run" / "evaluations.json").read_text())
+    assert [entry["step"] for entry in history] == [64, 128, 160]
+
+
 def test_it_stops_on_a_plateau(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(callbacks, "evaluate_policy", outcomes(5.0, 9.0, 9.2, 9.3, 9.1, 50.0))
     stopping = {"patience": 3, "min_improvement": 0.5}

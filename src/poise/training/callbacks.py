@@ -49,7 +49,7 @@ class CheckpointCallback(Callback):
 
 
 class EvaluationCallback(Callback):
-    """Evaluates on fixed seeds, keeps the best policy in `best/`, and stops on a plateau."""
+    """Evaluates on fixed seeds every so many steps and at the end, keeps the best policy in `best/`, and stops on a plateau."""
 
     def __init__(self) -> None:
         self.best = -math.inf
@@ -60,7 +60,8 @@ class EvaluationCallback(Callback):
         self.is_fresh = False
 
     def on_iteration(self, runner: Runner, before: int) -> None:
-        self.is_fresh = is_due(before, runner.step, runner.config.evaluation.every)
+        every, ended = runner.config.evaluation.every, runner.step >= runner.config.total_steps
+        self.is_fresh = is_due(before, runner.step, every) or (ended and every > 0)
         self.is_new_best = False
         if self.is_fresh:
             self._evaluate(runner)

@@ -21,7 +21,7 @@ class EnvConfig(Config):
 class EvaluationConfig(Config):
     """How progress is measured, on seeds never trained on."""
 
-    every: int = Field(0, ge=0, description="steps between evaluations; 0 for none")
+    every: int = Field(0, ge=0, description="steps between evaluations, the end is one too; 0 for none")
     episodes: int = Field(20, ge=1, description="episodes of each evaluation")
     seed: int = Field(900_000, ge=0, description="of the first episode; the others follow")
     options: dict[str, Any] = Field(
