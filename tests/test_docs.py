@@ -1,0 +1,17 @@
+"""The examples of the guide run as they stand there."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/concepts.md"])
+def test_python_examples(page: str) -> None:
+    examples = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
+    assert examples
+    subprocess.run([sys.executable, "-c", "\n".join(examples)], cwd=ROOT, check=True)
