@@ -49,7 +49,7 @@ class CheckpointCallback(Callback):
 
 
 class EvaluationCallback(Callback):
-    """Evaluates on fixed seeds every so many steps and at the end, keeps the best policy in `best/`, and stops on a plateau."""
+    """Evaluates on fixed seeds, also at the end; keeps the best policy in `best/`, and stops on a plateau."""
 
     def __init__(self) -> None:
         self.best = -math.inf
