@@ -58,6 +58,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "binary.yaml").write_bytes(b"\x80\x00\xff" * 100)
     (folder / "page.html").write_text("<!DOCTYPE html>\n<html><body>404: not found</body></html>\n")
     (folder / "pid.json").write_text('{"policies": {"pid": {"weights": null}}}')
+    (folder / "odd.json").write_text('{"policies": {"a": 3}}')
     (folder / "list.yaml").write_text("- total_steps: 3\n")
     (folder / "empty.yaml").write_text("")
     (folder / "twice.yaml").write_text("seed: 1\nseed: 2\n")
@@ -170,6 +171,7 @@ VALUES = [
     Case(train("--algorithm.learning_rate", "{values: [1, -1]}"), ("algorithm.learning_rate", "-1")),
     Case(train("--algorithm.ewma.role", "both"), ("algorithm.ewma.role must be 'evaluation' or 'proximal'", "'both'")),
     Case(train("--algorithm.num_minibatches", "65"), ("algorithm.num_minibatches", "65", "64")),
+    Case(train("--env.options.start.tilt", "120"), ("start.tilt must be less than 90", "120")),
     Case(train("--env.options.start.retry.share", "2"), ("start.retry.share must be at most 1", "2")),
     Case(train("--env.options.start.retry.longest", "0.1"), ("start.retry", "shortest (0.4) must not exceed longest")),
     Case(train("--env.options.cameras", "no"), ("cameras", "'no'")),
@@ -241,6 +243,7 @@ FILES = [
     Case(["report", "run", "--evaluation", "missing.json"], ("cannot read missing.json",)),
     Case(["report", "run", "--evaluation", "bomb.pkl"], ("bomb.pkl is no evaluation", "poise evaluate --json")),
     Case(["report", "run", "--evaluation", "images/dataset.json"], ("dataset.json is no evaluation",)),
+    Case(["report", "run", "--evaluation", "odd.json"], ("odd.json is no evaluation",)),
     Case(["report", "run", "--evaluation", "pid.json"], ("pid.json tells of pid, not of the policy that run holds",)),
     Case(["report", "run", "--out", "page.pdf"], ("page.pdf must end in .html",)),
     Case(["demo", "--config", "missing.yaml", "--out", "new"], ("missing.yaml does not exist",)),

@@ -15,6 +15,6 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 # Compiled code is kept beside the sources or, where nothing may be written there, in the user's cache. Where neither is
 # ours to write, as for a user without a home in a container, numba would refuse to compile at all.
 if not any(os.access(place, os.W_OK) for place in (os.path.dirname(__file__), os.path.expanduser("~"))):
-    os.environ.setdefault("NUMBA_CACHE_DIR", os.path.join(tempfile.gettempdir(), f"poise-{os.getuid()}"))
+    os.environ.setdefault("NUMBA_CACHE_DIR", tempfile.mkdtemp(prefix="poise-"))  # nobody else's: it is code
 
 __version__ = version("poise")

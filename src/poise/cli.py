@@ -228,7 +228,7 @@ def _demo_options(parser: Parser) -> None:
         metavar="FILE",
         type=Path,
         default=Path("configs/ballbot/navigate.yaml"),
-        help="run configuration (default: configs/ballbot/navigate.yaml)",
+        help="run configuration, trained for 900,000 steps at most (default: configs/ballbot/navigate.yaml)",
     )
 
 

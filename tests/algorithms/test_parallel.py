@@ -1,5 +1,7 @@
 """Gradients that several threads compute are those of one."""
 
+import threading
+
 import pytest
 import torch
 from gymnasium import spaces
@@ -72,6 +74,40 @@ def test_parameters_that_the_loss_does_not_reach_keep_no_gradient() -> None:
     ParallelGradients(policy, 2)(critic_only, batch)
     assert all(parameter.grad is None for parameter in policy.actor.parameters())
     assert all(parameter.grad is not None for parameter in policy.critic.parameters())
+
+
+def test_large_minibatches_are_shared_by_threads() -> None:
+    policy, batch = policy_and_batch(4 * LEAST_ROWS)
+    seen = []
+
+    def watched(policy: ActorCritic, batch: Minibatch) -> tuple[Tensor, dict[str, Tensor]]:
+        seen.append((len(batch.actions), threading.current_thread()))
+        return loss(policy, batch)
+
+    ParallelGradients(policy, 2)(watched, batch)
+    assert [rows for rows, _ in seen] == [2 * LEAST_ROWS] * 2
+    assert threading.main_thread() not in {thread for _, thread in seen}
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_gradients_that_share_their_memory(threads: int) -> None:
+    policy, batch = policy_and_batch(2 * LEAST_ROWS)
+    first, second = policy.actor.model[2].weight, policy.critic.model[2].weight
+
+    def odd(policy: ActorCritic, batch: Minibatch) -> tuple[Tensor, dict[str, Tensor]]:
+        one, other = policy.actor.model[2].weight, policy.critic.model[2].weight
+        return ((one + other) * torch.arange(one.shape[1])).sum() + policy.head.log_std.sum(), {}
+
+    ParallelGradients(policy, threads)(odd, batch)
+    for weight in (first, second):
+        torch.testing.assert_close(weight.grad, torch.arange(weight.shape[1]).float().expand_as(weight))
+    torch.nn.utils.clip_grad_norm_(policy.parameters(), 1.0)  # writes into them
+
+
+def test_a_policy_that_has_acted() -> None:
+    policy, batch = policy_and_batch(2 * LEAST_ROWS)
+    policy.evaluate_actions(batch.observations, batch.actions)
+    ParallelGradients(policy, 2)(loss, batch)
 
 
 def test_small_minibatches_stay_in_one_piece() -> None:

@@ -6,11 +6,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from poise.envs import BallbotVectorEnv
+from poise.envs import BallbotEnv, BallbotVectorEnv
 from poise.envs.options import RetryOptions
 from poise.envs.retries import Retries
+from poise.errors import InvalidValueError
 
 MakeRobots = Callable[..., BallbotVectorEnv]
+MakeRobot = Callable[..., BallbotEnv]
 ALWAYS: dict[str, Any] = {"share": 1.0, "shortest": 0.2, "longest": 0.2}
 FALLING = np.array([1.0, -1.0, 0.0])  # opposite torques throw the robot over within half a second
 
@@ -37,8 +39,8 @@ def test_times_are_drawn_evenly() -> None:
     retries = remembering({"share": 1.0, "shortest": 0.5, "longest": 1.5}, 50)
     generator = np.random.default_rng(0)
     back = np.array([49 - retries.recall(0, generator)[0] for _ in range(4000)])  # type: ignore[index]
-    assert (back.min(), back.max()) == (10, 30)
-    assert back.mean() == pytest.approx(20, abs=0.4)
+    assert (back.min(), back.max()) == (11, 30), "not less than asked, and less than a moment more"
+    assert back.mean() == pytest.approx(20.5, abs=0.4)
     assert back.std() == pytest.approx(20 / np.sqrt(12), rel=0.05)
 
 
@@ -85,18 +87,53 @@ def test_a_fallen_robot_continues_where_it_was_on_the_same_terrain(make_robots: 
     assert following[4]["steps"][0] == 5
 
 
-def test_time_limits_seeds_and_plain_starts_know_no_retry(make_robots: MakeRobots) -> None:
-    limited = make_robots(2, start={"retry": ALWAYS}, max_steps=150, decimation=5)
-    limited.reset(seed=0)
+def test_nobody_begins_in_the_moment_of_the_fall() -> None:
+    retries = remembering({"share": 1.0, "shortest": 0.0, "longest": 0.001}, 9)
+    assert retries.recall(0, np.random.default_rng(0)) == 7.0  # 8 is the moment of the fall
+
+
+def test_a_seed_determines_what_follows_whatever_was_before(make_robots: MakeRobots) -> None:
+    env = make_robots(2, decimation=10, start={"retry": ALWAYS})
+    runs = []
+    for before in (0, 3, 4):  # moments are remembered every second step here
+        env.reset(seed=9)
+        for _ in range(before):
+            env.step(np.zeros((2, 3)))
+        env.reset(seed=3)
+        runs.append([env.step(np.tile(FALLING, (2, 1)))[0]["vel"] for _ in range(120)])
+    np.testing.assert_array_equal(runs[0], runs[1])
+    np.testing.assert_array_equal(runs[0], runs[2])
+
+
+def test_truncated_robots_start_as_usual(make_robots: MakeRobots) -> None:
+    env = make_robots(2, start={"retry": ALWAYS}, max_steps=150, decimation=5)
+    env.reset(seed=0)
     for _ in range(30):
-        limited.step(np.zeros((2, 3)))
-    assert (limited.task._velocity == 0.0).all(), "after a truncation a start as usual"
-    seeded, usual = make_robots(1, start={"retry": ALWAYS}, decimation=5), make_robots(1, decimation=5)
-    seeded.reset(seed=3)
-    fall(seeded)
-    first, _ = seeded.reset(seed=3)
-    second, _ = usual.reset(seed=3)
-    for name in first:
-        np.testing.assert_array_equal(first[name], second[name])
-    _, _, after = fall(usual)
-    assert (after["vel"] == 0.0).all()
+        env.step(np.zeros((2, 3)))
+    assert (env.task._velocity == 0.0).all()
+
+
+def test_one_robot_begins_again_at_a_reset_unless_it_has_a_seed(make_robot: MakeRobot) -> None:
+    usual = make_robot(decimation=5)
+    start, _ = usual.reset(seed=3)
+    for seed in (None, 3):
+        env = make_robot(decimation=5, start={"retry": ALWAYS})
+        env.reset(seed=3)
+        fallen = False
+        while not fallen:
+            _, _, fallen, _, _ = env.step(FALLING)
+        after, _ = env.reset(seed=seed)
+        if seed is None:
+            assert np.linalg.norm(after["vel"]) > 0.01
+        else:
+            for name in start:
+                np.testing.assert_array_equal(after[name], start[name])
+
+
+def test_a_refused_seed_moves_nobody(make_robots: MakeRobots) -> None:
+    env = make_robots(2, decimation=5, start={"retry": ALWAYS})
+    env.reset(seed=3)
+    before = env.task._moments()
+    with pytest.raises(InvalidValueError, match="a seed must be"):
+        env.reset(seed=[None, -1])
+    np.testing.assert_array_equal(env.task._moments(), before)

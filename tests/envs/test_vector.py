@@ -28,6 +28,7 @@ OPTIONS = {
     "cameras": {"cameras": {}, "terrain": SMALL, "max_steps": 25},
     "everything": EVERYTHING,
     "heading": EVERYTHING | {"frame": "heading", "decimation": 3, "action_increment": 0.3},
+    "retries": EVERYTHING | {"decimation": 10, "max_steps": 4000},
 }
 
 

@@ -12,7 +12,7 @@ from poise.training import demo as module
 from poise.training.demo import Scale, run_demo
 
 TINY = """
-total_steps: 256
+total_steps: 512
 threads: 1
 tensorboard: false
 env: {num_envs: 4, options: {decimation: 5, terrain: {nodes: 33}, cameras: {height: 16, width: 16}}}

@@ -115,7 +115,7 @@ def test_inline_drawings_share_a_page(tmp_path: Path, write_run: Callable[..., P
     assert [drawing.title for drawing in drawings] == [
         "Return, evaluated",
         "Survival, evaluated",
-        "Return while learning, as training weighs it",
+        "Return by training's own weights",
         "Variance explained by the critic",
         "Environment steps per second",
     ]

@@ -82,8 +82,8 @@ def test_metrics_stay_until_replaced() -> None:
 
 def test_large_whole_numbers_are_written_out() -> None:
     bar, _, _ = make(10)
-    bar.update(1, {"decision": 4000, "loss": 4000.5, "episodes": 7})
-    assert bar.status().endswith("decision 4,000, loss 4e+03, episodes 7")
+    bar.update(1, {"decision": 4000, "loss": 4000.5, "episodes": 7, "kl": float("nan")})
+    assert bar.status().endswith("decision 4,000, loss 4e+03, episodes 7, kl nan")
 
 
 def test_messages_are_printed_as_they_are() -> None:

@@ -42,11 +42,18 @@ BALLBOT_OPTIONS = {
     "noise": {"orientation": 0.01, "vel": 0.05, "depth": 0.01},
     "pushes": {"speed": 0.3, "interval": 0.1},
     "goal": {"kind": "sampled"},
-    "start": {"tilt": 3.0, "yaw": 180.0, "speed": 0.1, "share": 0.5, "retry": {"share": 0.8, "longest": 0.5}},
+    "start": {
+        "tilt": 3.0,
+        "yaw": 180.0,
+        "speed": 0.1,
+        "share": 0.5,
+        "retry": {"share": 0.8, "shortest": 0.02, "longest": 0.1},
+    },
     "terrain": {"nodes": 65},
     "latency": 2,
     "decimation": 4,
-    "max_steps": 40,
+    "max_tilt": 6.0,
+    "max_steps": 160,
 }
 
 

@@ -1,7 +1,7 @@
 """A minibatch's gradient computed by several threads, each from some of its rows.
 
 torch's own threads share out single operations, and to be quick about it they spin for work: a busy machine then
-stalls them. A thread of Python for each half of the rows waits asleep, and the outcome depends on how many parts there
+stalls them. A thread of Python for each part of the rows waits asleep, and the outcome depends on how many parts there
 are, not on the machine.
 """
 
@@ -38,7 +38,7 @@ class ParallelGradients:
             copy.deepcopy(policy, {id(tensor): tensor for tensor in weights}) for _ in range(threads - 1)
         ]
         self._parameters = [parameter for parameter in policy.parameters() if parameter.requires_grad]
-        self._pool = ThreadPoolExecutor(threads, "poise-update", torch.set_num_threads, (1,)) if threads > 1 else None
+        self._pool = ThreadPoolExecutor(threads, "poise-update") if threads > 1 else None
 
     def __call__(self, loss: Loss, batch: Minibatch) -> dict[str, float]:
         """Set the parameters' `grad`; returns what the loss reports, averaged over the rows."""
@@ -49,7 +49,9 @@ class ParallelGradients:
             share = len(part.actions) / rows
             value, reported = loss(policy, part)
             gradients = torch.autograd.grad(share * value, self._parameters, allow_unused=True)
-            return list(gradients), {name: share * float(mean.detach()) for name, mean in reported.items()}
+            # Two of them may be one tensor, or an expanded one: neither can be written into.
+            own: list[Tensor | None] = [None if grad is None else grad.clone() for grad in gradients]
+            return own, {name: share * float(mean.detach()) for name, mean in reported.items()}
 
         run = self._pool.map if self._pool is not None and len(parts) > 1 else map
         (gradients, reported), *others = run(work, self._policies, parts)
@@ -62,7 +64,7 @@ class ParallelGradients:
 
 
 def _sum(one: Tensor | None, other: Tensor | None) -> Tensor | None:
-    """Of gradients; None stands for none."""
+    """Of gradients, in the place of the first; None stands for none."""
     if one is None or other is None:
         return other if one is None else one
     return one.add_(other)

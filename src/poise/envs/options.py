@@ -45,10 +45,13 @@ class GoalOptions(Config):
 
 
 class RetryOptions(Config):
-    """Falls that are followed by an episode which begins shortly before the fall, on the same terrain."""
+    """Falls that are followed by an episode which begins shortly before the fall, on the same terrain.
+
+    Such an episode has all its steps before it, and does not count in `terrain.episodes_per_terrain`.
+    """
 
     share: float = Field(0.0, ge=0, le=1, description="of the falls; the others are followed by a start as usual")
-    shortest: float = Field(0.4, ge=0, description="time before the fall, s, drawn between this ...")
+    shortest: float = Field(0.4, ge=0, description="time before the fall, s, at least, drawn between this ...")
     longest: float = Field(1.6, gt=0, le=60, description="... and this; where so much has not passed, a usual start")
 
     @model_validator(mode="after")

@@ -4,6 +4,7 @@ Falls are rare, and what leads to them is what there is to learn. Beginning some
 (Tavakoli et al., "Exploring restart distributions", arXiv 1811.11298).
 """
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,7 +17,7 @@ from poise.sim.simulation import Indices
 Array = NDArray[np.float64]
 
 _INTERVAL = 0.05
-"""Time between remembered moments, s, where the control step is shorter."""
+"""Time between remembered moments, s, about, where the control step is shorter."""
 
 
 class Retries:
@@ -33,54 +34,44 @@ class Retries:
     """
 
     def __init__(self, options: RetryOptions, num_robots: int, width: int, control_step: float) -> None:
-        self._options = options
-        self._every = max(1, round(_INTERVAL / control_step))
-        self._interval = self._every * control_step
         self.enabled = options.share > 0
-        length = 1 + round(options.longest / self._interval) if self.enabled else 0
+        self._options = options
+        self._control_step = control_step
+        self._every = max(1, round(_INTERVAL / control_step))
+        length = 2 + math.ceil(options.longest / (self._every * control_step)) if self.enabled else 0
         self._moments = np.zeros((length, num_robots, width))
-        self._latest = 0
-        self._steps = 0
-        self._known = np.zeros(num_robots, np.int64)
+        self._steps = np.zeros(num_robots, np.int64)
 
     def record(self, moments: Array) -> None:
-        """Take in a moment (N, width) of everybody; of several within `_INTERVAL` the last is remembered."""
+        """A step has passed, and these are the moments (N, width) after it: remember those whose turn it is."""
         self._steps += 1
-        if self._steps % self._every:
-            return
-        self._latest = (self._latest + 1) % len(self._moments)
-        self._moments[self._latest] = moments
-        self._known = np.minimum(self._known + 1, len(self._moments))
+        due = np.flatnonzero(self._steps % self._every == 0)
+        self._moments[self._steps[due] // self._every % len(self._moments), due] = moments[due]
 
     def forget(self, robots: Indices) -> None:
         """Other episodes have begun."""
-        self._known[robots] = 0
+        self._steps[robots] = 0
 
     def recall(self, robot: int, generator: np.random.Generator) -> Array | None:
         """The moment (width,) at which a robot that fell begins again; None if it does not.
 
-        How long ago it was is drawn uniformly; an episode that was shorter than that begins anew.
+        How long ago it was at least is drawn uniformly; an episode that was shorter than that begins anew.
         """
         options = self._options
         if generator.random() >= options.share:
             return None
-        back = round(generator.uniform(options.shortest, options.longest) / self._interval)
-        if back >= self._known[robot]:
+        back = generator.uniform(options.shortest, options.longest) / self._control_step
+        moment = math.floor((self._steps[robot] - max(back, 1.0) + 1e-9) / self._every)
+        if moment < 1:
             return None
-        moment: Array = self._moments[(self._latest - back) % len(self._moments), robot].copy()
-        return moment
+        found: Array = self._moments[moment % len(self._moments), robot].copy()
+        return found
 
     def state(self) -> dict[str, Any]:
         """All moments."""
-        return {
-            "moments": self._moments.copy(),
-            "known": self._known.copy(),
-            "latest": self._latest,
-            "steps": self._steps,
-        }
+        return {"moments": self._moments.copy(), "steps": self._steps.copy()}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Continue from `state()`."""
         self._moments[...] = state["moments"]
-        self._known[...] = state["known"]
-        self._latest, self._steps = state["latest"], state["steps"]
+        self._steps[...] = state["steps"]

@@ -74,12 +74,13 @@ class BallbotTask:
         Raises:
             InvalidValueError: a seed is negative.
         """
+        negative = [seed for seed in seeds if seed is not None and seed < 0]
+        if negative:
+            raise InvalidValueError(f"a seed must be a whole number of at least 0, got {negative[0]}")
         again = np.zeros(len(robots), np.bool_)
         for i, (robot, seed) in enumerate(zip(robots, seeds, strict=True)):
             if seed is None:
                 again[i] = self._begin_again(robot)
-            elif seed < 0:
-                raise InvalidValueError(f"a seed must be a whole number of at least 0, got {seed}")
             else:
                 self._generators[robot] = np.random.default_rng(seed)
                 self._episodes[robot] = 0
@@ -284,7 +285,7 @@ class BallbotTask:
         return True
 
     def _moments(self) -> Array:
-        """(N, W) what to remember of every robot to begin again where it is now."""
+        """(N, W) what to remember of every robot to begin again where it is now; actions under way are forgotten."""
         return np.concatenate([self.simulation.moments, self._actions, self._turn_rate, self._velocity], axis=1)
 
     def _start(self, robot: int, generator: np.random.Generator) -> None:

@@ -43,6 +43,10 @@ class ActorCritic(nn.Module):
         orthogonal_(self.critic, gain=2.0**0.5, last_gain=1.0)
         self.distribution: ActionDistribution | None = None
 
+    def __getstate__(self) -> dict[str, Any]:
+        """For `copy.deepcopy`, which refuses what hangs on a graph: a copy has not acted yet."""
+        return self.__dict__ | {"distribution": None}
+
     # --- acting ---------------------------------------------------------------------------------------------------
 
     def act(self, observation: TensorObservation) -> Tensor:
@@ -130,7 +134,11 @@ class ActorCritic(nn.Module):
             self.head.limit_std(max_std)
 
     def auxiliary_losses(self, observation: TensorObservation) -> dict[str, Tensor]:
-        """Further losses to be added to the algorithm's, by name; each already weighted. None here."""
+        """Further losses to be added to the algorithm's, by name; each already weighted. None here.
+
+        Each must be a mean over the rows of `observation` and change nothing in the policy: parts of a minibatch are
+        given to copies of the policy that share its parameters and buffers, by several threads at once.
+        """
         return {}
 
     def reset(self, dones: Tensor | None = None) -> None:

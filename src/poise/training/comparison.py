@@ -147,7 +147,7 @@ def load_comparison(path: Path) -> dict[str, Any]:
         text = path.read_text(errors="replace")
     try:
         policies = json.loads(text)["policies"]
-        return dict(policies.items())
+        return {name: dict(report.items()) for name, report in policies.items()}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise PoiseError(f"{path} is no evaluation; expected what 'poise evaluate --json FILE' writes") from error
 

@@ -191,13 +191,13 @@ EVALUATED = (
 )
 COMPARED = (
     *EVALUATED,
-    Panel("Return while learning, as training weighs it", "number", logged("episode/return", smooth=5)),
+    Panel("Return by training's own weights", "number", logged("episode/return", smooth=5)),
     Panel("Return, evaluated, by wall time", "number", evaluated("return", "hours"), "hours"),
     Panel("Environment steps per second", "count", logged(STEPS_PER_SECOND, smooth=25)),
 )
 REPORTED = (
     *EVALUATED,
-    Panel("Return while learning, as training weighs it", "number", logged("episode/return", smooth=5)),
+    Panel("Return by training's own weights", "number", logged("episode/return", smooth=5)),
     Panel("Variance explained by the critic", "number", logged("update/explained_variance", smooth=25)),
     Panel("Environment steps per second", "count", logged(STEPS_PER_SECOND, smooth=25)),
 )

@@ -51,7 +51,7 @@ class Scale(NamedTuple):
     image_episodes: int = 160
     epochs: int = 10
     training_steps: int = 900_000
-    """Of the demo, fewer than the configuration has: the last third adds little, and somebody waits."""
+    """At most; where the configuration has more, its schedules shrink with it: somebody waits."""
     evaluation_episodes: int = 100
     video_seconds: float = 12.0
 
@@ -128,8 +128,9 @@ def run_demo(out: Path, config: Path, scale: Scale | None = None) -> Demo:
 
 def _begin(out: Path, config: Path, scale: Scale) -> Demo:
     """A new demo, or the one that `out` holds; never a mixture of two."""
-    own = {"policy.encoder": str(out / "encoder" / "encoder"), "total_steps": str(scale.training_steps)}
-    run = parse(RunConfig, apply_overrides(load_yaml(config), own), str(config))
+    encoder = {"policy.encoder": str(out / "encoder" / "encoder")}
+    run = parse(RunConfig, apply_overrides(load_yaml(config), encoder), str(config))
+    run = run.model_copy(update={"total_steps": min(run.total_steps, scale.training_steps)})
     journal = out / "demo.json"
     if not journal.exists():
         if out.exists() and (not out.is_dir() or any(out.iterdir())):

@@ -75,7 +75,7 @@ def plot_runs(runs: Iterable[Path | str], out: Path | str) -> Path:
         )
     bare = [run.name for run in found if not any(panel.curve(run) for panel in panels)]
     if bare:
-        raise PoiseError(f"{', '.join(bare)}: nothing has been logged there that could be plotted; leave it away")
+        raise PoiseError(f"{', '.join(bare)}: nothing has been logged there that could be plotted; leave it out")
     with style.context(_STYLE):
         figure = _sheet(found, panels)
         _save(figure, out)

@@ -101,7 +101,7 @@ class ProgressBar:
 
 def _number(value: float) -> str:
     """Three digits, but whole numbers whole."""
-    return f"{value:,.0f}" if value == int(value) and abs(value) >= 1000 else f"{value:.3g}"
+    return f"{value:,.0f}" if value.is_integer() and abs(value) >= 1000 else f"{value:.3g}"
 
 
 def _clock_time(seconds: float) -> str:
