@@ -3,14 +3,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from poise.config import parse
 from poise.errors import PoiseError
 from poise.training import callbacks
-from poise.training.callbacks import EvaluationCallback, describe, is_due
+from poise.training.callbacks import Callback, EvaluationCallback, describe, is_due
 from poise.training.checkpoint import load_checkpoint
 from poise.training.config import RunConfig
 from poise.training.evaluation import Evaluation
+from poise.training.runner import Runner
 from poise.training.runs import start_run
 
 SMALL = {"hidden_sizes": [8]}
@@ -64,6 +66,28 @@ def test_the_end_is_evaluated_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     start_run(config(evaluation={"every": 64, "episodes": 2}), tmp_path / "run").train()
     history = json.loads((tmp_path / "run" / "evaluations.json").read_text())
     assert [entry["step"] for entry in history] == [64, 128, 160]
+
+
+class Snapshot(Callback):
+    """Keeps the weights of step 80."""
+
+    def on_iteration(self, runner: Runner, before: int) -> None:
+        if runner.step == 80:
+            self.weights = {name: value.clone() for name, value in runner.algorithm.policy.state_dict().items()}
+
+
+def test_a_training_that_stops_on_the_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is the whole training, as far as it goes, and it is evaluated where it stops."""
+    monkeypatch.setattr(callbacks, "evaluate_policy", outcomes(*range(20)))
+    schedule = {"algorithm": {"num_steps": 8, "learning_rate": {"values": [1e-3, 0.0]}}}
+    whole = Snapshot()
+    start_run(config(**schedule), tmp_path / "whole", [whole]).train()
+    runner = start_run(config(stop_at=70, evaluation={"every": 64, "episodes": 2}, **schedule), tmp_path / "short")
+    runner.train()
+    assert runner.step == 80
+    assert [entry["step"] for entry in json.loads((tmp_path / "short" / "evaluations.json").read_text())] == [64, 80]
+    for name, value in runner.algorithm.policy.state_dict().items():
+        assert torch.equal(value, whole.weights[name]), name
 
 
 def test_it_stops_on_a_plateau(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -60,7 +60,7 @@ class EvaluationCallback(Callback):
         self.is_fresh = False
 
     def on_iteration(self, runner: Runner, before: int) -> None:
-        every, ended = runner.config.evaluation.every, runner.step >= runner.config.total_steps
+        every, ended = runner.config.evaluation.every, runner.step >= runner.config.last_step
         self.is_fresh = is_due(before, runner.step, every) or (ended and every > 0)
         self.is_new_best = False
         if self.is_fresh:

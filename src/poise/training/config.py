@@ -60,6 +60,9 @@ class RunConfig(Config):
     total_steps: int = Field(
         1_000_000, ge=1, description="decisions, summed over the environments; rounded up to whole rollouts"
     )
+    stop_at: int | None = Field(
+        None, ge=1, description="stop after so many steps, with every schedule where it is then; by default all"
+    )
     threads: int = Field(
         0, ge=0, le=1024, description="for physics and cameras; 0 for all cores; results do not depend on it"
     )
@@ -78,6 +81,11 @@ class RunConfig(Config):
     checkpoint: CheckpointConfig = CheckpointConfig()
     video: VideoConfig = VideoConfig()
     tensorboard: bool = Field(True, description="write TensorBoard files beside progress.csv")
+
+    @property
+    def last_step(self) -> int:
+        """Where the training ends."""
+        return self.total_steps if self.stop_at is None else min(self.stop_at, self.total_steps)
 
     @model_validator(mode="after")
     def _videos_have_their_occasion(self) -> Self:

@@ -51,7 +51,7 @@ class Scale(NamedTuple):
     image_episodes: int = 160
     epochs: int = 10
     training_steps: int = 900_000
-    """At most; where the configuration has more, its schedules shrink with it: somebody waits."""
+    """At most; where the configuration has more, the demo stops on the way: somebody waits."""
     evaluation_episodes: int = 100
     video_seconds: float = 12.0
 
@@ -130,7 +130,7 @@ def _begin(out: Path, config: Path, scale: Scale) -> Demo:
     """A new demo, or the one that `out` holds; never a mixture of two."""
     encoder = {"policy.encoder": str(out / "encoder" / "encoder")}
     run = parse(RunConfig, apply_overrides(load_yaml(config), encoder), str(config))
-    run = run.model_copy(update={"total_steps": min(run.total_steps, scale.training_steps)})
+    run = run.model_copy(update={"stop_at": min(run.last_step, scale.training_steps)})
     journal = out / "demo.json"
     if not journal.exists():
         if out.exists() and (not out.is_dir() or any(out.iterdir())):

@@ -68,10 +68,10 @@ class Runner:
             self.collector.warm_up_normalization()
         self._stopwatch = Stopwatch(self.folder)
         rollout = self.env.num_envs * self.config.algorithm.num_steps
-        whole = -(-self.config.total_steps // rollout) * rollout
+        whole = -(-self.config.last_step // rollout) * rollout
         bar = self._bar = ProgressBar(whole, "train", start=self.step)
         with bar, self._interruptible(), one_torch_thread():
-            while self.step < self.config.total_steps and self.stop_reason is None:
+            while self.step < self.config.last_step and self.stop_reason is None:
                 self._iterate()
         self.save()
         for callback in self.callbacks:
