@@ -19,6 +19,7 @@ from typing import Any
 from _table import report
 
 from poise.training.comparison import load_comparison
+from poise.training.seeds import EVALUATION_SEED
 
 BLIND = ["--env.options.cameras.enabled", "no"]
 
@@ -62,7 +63,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--cameras", choices=("on", "off"), nargs="+", default=["on", "off"])
     parser.add_argument("--episodes", type=int, default=100)
-    parser.add_argument("--evaluation-seed", type=int, default=1_000_000)
+    parser.add_argument("--evaluation-seed", type=int, default=EVALUATION_SEED)
     parser.add_argument("--out", type=Path, default=Path("runs/learning"), help="where the runs are kept")
     parser.add_argument("--json", type=Path, help="file for the results")
     args = parser.parse_args()

@@ -13,6 +13,7 @@ from poise.cli_ends import EXIT_INTERRUPTED, exit_code
 from poise.cli_help import Parser, describe_settings, epilog, overview, positive, whole
 from poise.errors import InvalidValueError, did_you_mean
 from poise.files import check_destination
+from poise.training.seeds import EVALUATION_SEED
 
 # Everything else is imported by the verb that needs it: torch and MuJoCo take seconds, `poise --help` must not.
 
@@ -78,7 +79,9 @@ def _policy_options(parser: Parser) -> None:
 def _evaluate_options(parser: Parser) -> None:
     _policy_options(parser)
     parser.add_argument("--episodes", metavar="N", type=whole(1), default=100, help="how many (default: 100)")
-    parser.add_argument("--seed", metavar="S", type=whole(0), default=1_000_000, help="of the first (default: 1000000)")
+    parser.add_argument(
+        "--seed", metavar="S", type=whole(0), default=EVALUATION_SEED, help="of the first (default: %(default)s)"
+    )
     parser.add_argument("--baselines", action="store_true", help="measure do-nothing and PID beside it")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write every episode's outcome to this file")
 
@@ -105,7 +108,7 @@ def _play_options(parser: Parser) -> None:
     parser.add_argument("--out", metavar="FILE.mp4", type=Path, help="the video (default: <policy>.mp4 here)")
     parser.add_argument("--seconds", metavar="S", type=positive, default=8.0, help="longest video (default: 8)")
     parser.add_argument(
-        "--seed", metavar="S", type=whole(0), default=1_000_000, help="of the episode (default: 1000000)"
+        "--seed", metavar="S", type=whole(0), default=EVALUATION_SEED, help="of the episode (default: %(default)s)"
     )
 
 

@@ -1,6 +1,6 @@
 """What can be chosen about the ballbot's task. The defaults are those of the data sheet."""
 
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -55,7 +55,7 @@ class RetryOptions(Config):
     longest: float = Field(1.6, gt=0, le=60, description="... and this; where so much has not passed, a usual start")
 
     @model_validator(mode="after")
-    def _in_order(self) -> "RetryOptions":
+    def _in_order(self) -> Self:
         if self.shortest > self.longest:
             raise ValueError(f"shortest ({self.shortest}) must not exceed longest ({self.longest})")
         return self

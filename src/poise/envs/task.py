@@ -269,7 +269,7 @@ class BallbotTask:
         self._episodes[robots] += 1
         for robot in robots:
             self._start(robot, self._generators[robot])
-        for quantity in (self._actions, self._turn_rate, self._velocity):
+        for quantity in self._felt():
             quantity[robots] = 0.0
 
     def _begin_again(self, robot: int) -> bool:
@@ -279,14 +279,19 @@ class BallbotTask:
         moment = self._retries.recall(robot, self._generators[robot])
         if moment is None:
             return False
-        physics, *rest = np.split(moment, [-9, -6, -3])
+        physics, *felt = np.split(moment, [-9, -6, -3])
         self.simulation.moments[robot] = physics
-        self._actions[robot], self._turn_rate[robot], self._velocity[robot] = rest
+        for quantity, then in zip(self._felt(), felt, strict=True):
+            quantity[robot] = then
         return True
 
     def _moments(self) -> Array:
         """(N, W) what to remember of every robot to begin again where it is now; actions under way are forgotten."""
-        return np.concatenate([self.simulation.moments, self._actions, self._turn_rate, self._velocity], axis=1)
+        return np.concatenate([self.simulation.moments, *self._felt()], axis=1)
+
+    def _felt(self) -> tuple[Array, Array, Array]:
+        """What robots sense of the last step and the physics does not hold, (N, 3) each."""
+        return self._actions, self._turn_rate, self._velocity
 
     def _start(self, robot: int, generator: np.random.Generator) -> None:
         """Spread the start and draw the goal."""

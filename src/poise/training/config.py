@@ -8,6 +8,7 @@ from poise.algorithms import PPOConfig
 from poise.algorithms.schedules import Scheduled
 from poise.config import Config
 from poise.policies import PolicyConfig
+from poise.training.seeds import SELECTION_SEED
 
 
 class EnvConfig(Config):
@@ -23,7 +24,7 @@ class EvaluationConfig(Config):
 
     every: int = Field(0, ge=0, description="steps between evaluations, the end is one too; 0 for none")
     episodes: int = Field(20, ge=1, description="episodes of each evaluation")
-    seed: int = Field(900_000, ge=0, description="of the first episode; the others follow")
+    seed: int = Field(SELECTION_SEED, ge=0, description="of the first episode; the others follow")
     options: dict[str, Any] = Field(
         default_factory=dict, description="environment options that replace the training's, by their first key"
     )

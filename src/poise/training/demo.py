@@ -34,11 +34,8 @@ from poise.training.config import RunConfig
 from poise.training.progress import ProgressBar
 from poise.training.report import write_report
 from poise.training.runs import CONFIG, resume_run, start_run
+from poise.training.seeds import EVALUATION_SEED
 from poise.training.video import record_video
-
-SEED = 1_000_000
-"""Of the first evaluation episode. Evaluations during a training use smaller ones; the training draws its own from
-2**32, so that it hardly ever meets one of these."""
 
 _SAME_CAMERAS = ("height", "width", "max_depth")
 
@@ -197,7 +194,7 @@ def _train(demo: Demo) -> Figures:
 def _evaluate(demo: Demo) -> Figures:
     trained = replace(contender(str(demo.out / "run")), name="trained")
     rivals = [trained, *baselines_for(trained)]
-    results = {rival.name: measure(rival, demo.scale.evaluation_episodes, SEED) for rival in rivals}
+    results = {rival.name: measure(rival, demo.scale.evaluation_episodes, EVALUATION_SEED) for rival in rivals}
     demo.console.print(comparison_table(results))
     save_comparison(demo.out / "evaluation.json", rivals, results)
     return {name: result.summary() for name, result in results.items()}
@@ -206,7 +203,9 @@ def _evaluate(demo: Demo) -> Figures:
 def _video(demo: Demo) -> Figures:
     trained = contender(str(demo.out / "run"))
     path = demo.out / "video.mp4"
-    record_video(trained.agent_for, trained.config.env.id, trained.env_options, path, demo.scale.video_seconds, SEED)
+    record_video(
+        trained.agent_for, trained.config.env.id, trained.env_options, path, demo.scale.video_seconds, EVALUATION_SEED
+    )
     return {"bytes": path.stat().st_size}
 
 

@@ -21,6 +21,7 @@ from poise.training.curves import Run, read_runs
 from poise.training.markup import Html, file_uri, join, tag
 from poise.training.plots import learning_curves_svg
 from poise.training.report_results import Report, checked, first_of, table, tiles
+from poise.training.seeds import EVALUATION_SEED
 
 LARGEST_EMBEDDED = 8 << 20
 """A video of more bytes stays beside the page."""
@@ -201,7 +202,7 @@ def _commands(run: Run, measured: Mapping[str, Report]) -> Iterator[str]:
     folder = shlex.quote(str(run.folder))
     encoder = f" --policy.encoder {shlex.quote(str(run.folder / 'encoder'))}" if run.config.policy.encoder else ""
     yield f"poise train {shlex.quote(str(run.folder / 'config.yaml'))}{encoder} --out {folder}-again"
-    summary = first_of(measured)["summary"] if measured else {"episodes": 100, "seed": 1_000_000}
+    summary = first_of(measured)["summary"] if measured else {"episodes": 100, "seed": EVALUATION_SEED}
     yield f"poise evaluate {folder} --episodes {summary['episodes']} --seed {summary['seed']}"
     yield f"poise play {folder} --seed {summary['seed']}"
 

@@ -24,11 +24,9 @@ from poise.training.environments import control_step, make_vector_env
 from poise.training.evaluation import within_bounds
 from poise.training.mp4 import Picture, mp4_writer
 from poise.training.overlay import draw_alert, draw_depth, draw_readouts
+from poise.training.seeds import SELECTION_SEED
 
 AnyEnv = VectorEnv[Any, Any, Any]
-
-UNSEEN_SEED = 900_000
-"""Default seed of an episode; training never draws one like it."""
 
 _HOLD = 1.0
 """How long the last picture stays after a failure, s."""
@@ -40,7 +38,7 @@ def record_video(
     options: Mapping[str, Any],
     path: Path | str,
     seconds: float = 8.0,
-    seed: int = UNSEEN_SEED,
+    seed: int = SELECTION_SEED,
     fps: float = 25.0,
     width: int = 640,
     height: int = 480,
