@@ -54,6 +54,7 @@ class EncodedCameras:
         self.encoder = encoder
         self.cameras = tuple(cameras)
         self.step_seconds = step_seconds
+        self._threads = threads
         self._pool = _single_threaded_workers(threads) if threads > 1 else None
         self._features = torch.zeros(len(self.cameras), num_envs, encoder.spec.latent)
         # An infinite age is older than any: everything is new at first.
@@ -118,7 +119,10 @@ class EncodedCameras:
         if self._pool is None or images.device.type != "cpu" or len(images) <= BLOCK:
             features: Tensor = self.encoder(images)
         else:
-            features = torch.cat(list(self._pool.map(self.encoder, images.split(BLOCK))))
+            # As few parts as threads, because every block's handful of calls asks for Python's lock.
+            blocks = -(-len(images) // BLOCK)
+            part = BLOCK * -(-blocks // self._threads)
+            features = torch.cat(list(self._pool.map(self.encoder, images.split(part))))
         return features.to(self._features.device).view(len(self.cameras), -1, self._features.shape[-1])
 
 

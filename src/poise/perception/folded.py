@@ -1,6 +1,6 @@
 """The encoder as fast as a CPU runs it: BatchNorm folded into the weights, activations fused into the convolutions.
 
-Images go through in blocks of 16, the last one filled up with zeros. That keeps the 128 KB of each image's first layer
+Images go through in blocks of 8, the last one filled up with zeros. That keeps the 128 KB of each image's first layer
 in the cache, and it makes every image meet kernels of the same shape, so that its features are the same bit for bit
 whatever batch it comes in.
 """
@@ -18,7 +18,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 from poise.perception.autoencoder import FILTERS, DepthEncoder
 
 Precision = Literal["float32", "bfloat16"]
-BLOCK = 16
+BLOCK = 8
 _SLOPE = 0.01  # LeakyReLU's default, which `DepthEncoder` uses
 
 
