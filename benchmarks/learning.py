@@ -1,17 +1,20 @@
-"""What a configuration learns: several seeds, each judged on 100 terrains it never saw, with and without cameras.
+"""What a configuration learns: several seeds of each variant, each judged on 100 episodes it never saw.
 
-    python benchmarks/learning.py [--config configs/ballbot/navigate.yaml] [--encoder DIR] [--seeds 0 1 2]
-        [--cameras on off] [--episodes 100] [--evaluation-seed 1000000] [--out runs/learning] [--json FILE]
+    python benchmarks/learning.py [--config configs/ballbot/navigate.yaml] [--seeds 0 1 2] [--episodes 100]
+        [--variant NAME=ARGUMENTS ...] [--evaluation-seed 1000000] [--out runs/learning] [--json FILE]
 
+A variant is a name and what to add to `poise train`; those by default are navigate.yaml's, with and without cameras.
 Every seed is one `poise train` and one `poise evaluate` of the run's best policy, which the evaluations during the
-training chose on other terrains. `last / best` compares the return of the training's last evaluation with its best.
-Runs that are there already are only judged; what was interrupted goes on where it stood.
+training chose on other seeds, or of its last where there were none. `last / best` compares the return of the
+training's last evaluation with its best. Runs that are there already are only judged; what was interrupted goes on.
 """
 
 import argparse
 import json
+import shlex
 import subprocess
 import sys
+from math import isnan
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -21,14 +24,13 @@ from _table import report
 from poise.training.comparison import load_comparison
 from poise.training.seeds import EVALUATION_SEED
 
-BLIND = ["--env.options.cameras.enabled", "no"]
+VARIANTS = ["cameras_on=--policy.encoder models/ballbot/encoder", "cameras_off=--env.options.cameras.enabled no"]
 
 
-def train(config: Path, encoder: Path, seed: int, cameras: str, run: Path) -> None:
+def train(config: Path, arguments: list[str], seed: int, run: Path) -> None:
     """Train a seed, or the rest of it."""
-    sight = ["--policy.encoder", str(encoder)] if cameras == "on" else BLIND
     where = "--resume" if (run / "config.yaml").exists() else "--out"  # resuming refuses another configuration
-    what = [str(config), "--seed", str(seed), where, str(run), *sight]
+    what = [str(config), "--seed", str(seed), where, str(run), *arguments]
     subprocess.run([sys.executable, "-m", "poise", "train", *what], check=True)
 
 
@@ -43,25 +45,43 @@ def judge(run: Path, episodes: int, seed: int) -> dict[str, Any]:
 
 
 def last_to_best(run: Path) -> float:
-    """Return of a training's last evaluation relative to its best."""
-    returns = [entry["return"]["mean"] for entry in json.loads((run / "evaluations.json").read_text())]
-    return float(returns[-1] / max(returns))
+    """Return of a training's last evaluation relative to its best; not a number without evaluations."""
+    file = run / "evaluations.json"
+    returns = [entry["return"]["mean"] for entry in json.loads(file.read_text())] if file.exists() else []
+    return float(returns[-1] / max(returns)) if returns else float("nan")
 
 
-def row(name: str, summary: dict[str, Any], last: float) -> list[Any]:
-    """A line of the table."""
-    value, survival, speed = (summary[key] for key in ("return", "success_rate", "speed"))
-    interval = f"{survival['low']:.2f} to {survival['high']:.2f}"
-    means = f"{value['mean']:.1f}", f"{survival['mean']:.2f}", f"{speed['mean']:.3f}"
-    return [name, *means[:2], interval, means[2], f"{last:.3f}"]
+def row(name: str, summaries: list[dict[str, Any]], last: float) -> list[Any]:
+    """A line of the table: means over runs, and of one run the survival's interval."""
+    survival = summaries[0]["success_rate"]
+    interval = f"{survival['low']:.2f} to {survival['high']:.2f}" if len(summaries) == 1 else ""
+    value, survived, speed = (average(summaries, key) for key in ("return", "success_rate", "speed"))
+    return [name, f"{value:.1f}", f"{survived:.2f}", interval, _or_dash(speed), _or_dash(last)]
+
+
+def average(summaries: list[dict[str, Any]], key: str) -> float:
+    """Mean over runs; not a number where the environment does not report it."""
+    means = [summary[key]["mean"] for summary in summaries]
+    return float("nan") if None in means else mean(means)
+
+
+def _or_dash(value: float) -> str:
+    return "–" if isnan(value) else f"{value:.3f}"
+
+
+def parse_variant(text: str) -> tuple[str, list[str]]:
+    """NAME=ARGUMENTS."""
+    name, equals, arguments = text.partition("=")
+    if not (name and equals):
+        raise argparse.ArgumentTypeError(f"expected NAME=ARGUMENTS, got {text!r}")
+    return name, shlex.split(arguments)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--config", type=Path, default=Path("configs/ballbot/navigate.yaml"))
-    parser.add_argument("--encoder", type=Path, default=Path("models/ballbot/encoder"))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--cameras", choices=("on", "off"), nargs="+", default=["on", "off"])
+    parser.add_argument("--variant", type=parse_variant, action="append", help="a name and arguments for `poise train`")
     parser.add_argument("--episodes", type=int, default=100)
     parser.add_argument("--evaluation-seed", type=int, default=EVALUATION_SEED)
     parser.add_argument("--out", type=Path, default=Path("runs/learning"), help="where the runs are kept")
@@ -69,23 +89,18 @@ def main() -> None:
     args = parser.parse_args()
     results: dict[str, Any] = {}
     rows = []
-    for cameras in args.cameras:
-        found = []
+    for variant, arguments in args.variant or map(parse_variant, VARIANTS):
+        summaries, lasts = [], []
         for seed in args.seeds:
-            run = args.out / f"{args.config.stem}_cameras_{cameras}_seed_{seed}"
-            train(args.config, args.encoder, seed, cameras, run)
-            summary, last = judge(run, args.episodes, args.evaluation_seed), last_to_best(run)
-            name = f"cameras {cameras}, seed {seed}"
-            results[name] = {"summary": summary, "last_to_best": last}
-            rows.append(row(name, summary, last))
-            found.append((summary, last))
-        value, survival, speed = (
-            mean(summary[key]["mean"] for summary, _ in found) for key in ("return", "success_rate", "speed")
-        )
-        worst = min(last for _, last in found)
-        name = f"cameras {cameras}: means, worst last / best"
-        rows.append([name, f"{value:.1f}", f"{survival:.2f}", "", f"{speed:.3f}", f"{worst:.3f}"])
-    title = f"{args.config.stem}: {args.episodes} terrains from seed {args.evaluation_seed}"
+            run = args.out / f"{args.config.stem}_{variant}_seed_{seed}"
+            train(args.config, arguments, seed, run)
+            summaries.append(judge(run, args.episodes, args.evaluation_seed))
+            lasts.append(last_to_best(run))
+            name = f"{variant}, seed {seed}"
+            results[name] = {"summary": summaries[-1], "last_to_best": None if isnan(lasts[-1]) else lasts[-1]}
+            rows.append(row(name, summaries[-1:], lasts[-1]))
+        rows.append(row(f"{variant}: means, worst last / best", summaries, min(lasts)))
+    title = f"{args.config.stem}: {args.episodes} episodes from seed {args.evaluation_seed}"
     columns = ("training", "return", "survival", "95 %", "speed, m/s", "last / best")
     report(title, columns, rows, results, args.json, ("poise", "mujoco", "torch"))
 

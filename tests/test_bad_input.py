@@ -137,6 +137,12 @@ KEYS = [
 ]
 
 VALUES = [
+    Case(
+        train("--policy.memory", "{}", "--algorithm.num_minibatches", "8"),
+        ("algorithm.num_minibatches must be at most env.num_envs", "policy with memory", "got 8"),
+    ),
+    Case(train("--policy.memory.type", "rnn"), ("policy.memory.type", "'lstm' or 'gru'", "rnn")),
+    Case(train("--policy.critic_observations", "[]"), ("policy.critic_observations", "at least one component")),
     Case(train("--env.options.terrain.nodes", "292"), ("terrain.nodes must be odd", "292")),
     Case(train("--algorithm.learning_rate", "-0.001"), ("algorithm.learning_rate must be at least 0", "-0.001")),
     Case(train("--algorithm.critic_learning_rate=-1"), ("algorithm.critic_learning_rate must be at least 0",)),

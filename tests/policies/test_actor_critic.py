@@ -41,7 +41,8 @@ def test_other_shapes_by_configuration() -> None:
 
 
 def test_shapes_of_what_it_gives(policy: ActorCritic) -> None:
-    actions, values = policy.act_and_evaluate(observation(5))
+    distribution, values, _ = policy.step(observation(5), {})
+    actions = distribution.sample()
     assert (
         actions.shape
         == policy.act_inference(observation(5)).shape
@@ -54,7 +55,8 @@ def test_shapes_of_what_it_gives(policy: ActorCritic) -> None:
 
 def test_judging_actions_agrees_with_drawing_them(policy: ActorCritic) -> None:
     seen = observation(64)
-    actions, values = policy.act_and_evaluate(seen)
+    distribution, values, _ = policy.step(seen, {})
+    actions = distribution.sample()
     drawn = policy.get_actions_log_prob(actions)
     log_probs, entropy, judged = policy.evaluate_actions(seen, actions)
     assert_close(log_probs, drawn, rtol=0, atol=0)

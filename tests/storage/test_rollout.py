@@ -49,7 +49,7 @@ def test_every_epoch_holds_every_sample_once(count: int) -> None:
 def test_the_parts_of_a_sample_stay_together() -> None:
     for batch in filled().minibatches(4, epochs=2):
         for name, value in (*batch._asdict().items(), *batch.observations.items()):
-            if name != "observations":
+            if name not in ("observations", "sequences"):
                 assert_close(value, batch.values.view(-1, *[1] * (value.dim() - 1)).expand_as(value))
 
 
@@ -83,3 +83,22 @@ def test_a_full_rollout_refuses_more() -> None:
 def test_an_unknown_column_is_named() -> None:
     with pytest.raises(AttributeError, match="holds no 'masks'"):
         _ = filled().masks
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 7, 20])
+def test_sequences_stay_whole_and_none_is_dropped(count: int) -> None:
+    rollout = filled()
+    rollout.dones[1, 2] = rollout.dones[4, 3] = True
+    rollout.clear({"memory.hidden": torch.arange(7.0).expand(2, 1, 7).transpose(1, 2)})
+    parts = list(rollout.minibatches(count, epochs=1, sequences=True))
+    assert len(parts) == min(count, 7)
+    assert_close(torch.cat([part.values for part in parts], dim=1).sort(dim=1).values, rollout.values)
+    for part in parts:
+        assert part.sequences is not None
+        envs = ((part.values[0] * 100).round()).long()
+        assert_close(part.values, rollout.values[:, envs])
+        assert_close(part.observations["vel"], rollout.observations["vel"][:, envs])
+        assert_close(part.sequences.hidden_states["memory.hidden"][0, :, 0], envs.float())
+        starts = part.sequences.starts
+        assert starts.nonzero().tolist() == [[2, i] for i, env in enumerate(envs.tolist()) if env == 2]
+        assert part.num_samples == 5 * len(envs)

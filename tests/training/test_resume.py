@@ -64,7 +64,7 @@ def ballbot(folder: Path) -> dict[str, Any]:
         "total_steps": 480,
         "reward_weights": {"failure": {"values": [0.0, 40.0]}},
         "env": {"num_envs": 6, "options": BALLBOT_OPTIONS},
-        "policy": TRAINING["policy"] | {"encoder": str(folder / "encoder")},
+        "policy": TRAINING["policy"] | {"encoder": str(folder / "encoder"), "memory": {"hidden_size": 8}},
         "evaluation": {"every": 96, "episodes": 2, "options": {"terrain": {"nodes": 33}}},
         "checkpoint": {"every": 96},
     }

@@ -42,11 +42,11 @@ class ParallelGradients:
 
     def __call__(self, loss: Loss, batch: Minibatch) -> dict[str, float]:
         """Set the parameters' `grad`; returns what the loss reports, averaged over the rows."""
-        rows = len(batch.actions)
+        rows = batch.num_samples
         parts = batch.split(min(len(self._policies), max(1, rows // LEAST_ROWS)))
 
         def work(policy: ActorCritic, part: Minibatch) -> tuple[list[Tensor | None], dict[str, float]]:
-            share = len(part.actions) / rows
+            share = part.num_samples / rows
             value, reported = loss(policy, part)
             gradients = torch.autograd.grad(share * value, self._parameters, allow_unused=True)
             # Two of them may be one tensor, or an expanded one: neither can be written into.

@@ -21,7 +21,8 @@ from poise.algorithms.parallel import ParallelGradients
 from poise.algorithms.schedules import PositiveScheduled, Scheduled, value_at
 from poise.algorithms.value_scale import ValueScale
 from poise.config import Config
-from poise.policies import ActorCritic
+from poise.nn import forget
+from poise.policies import ActorCritic, HiddenStates
 from poise.storage import Minibatch, Rollout
 
 
@@ -107,6 +108,7 @@ class PPO:
         self.optimizer = torch.optim.AdamW(groups, weight_decay=config.weight_decay, fused=True)
         self._gradients = ParallelGradients(policy, threads)
         self._rate_scale = 1.0
+        self.hidden_states: HiddenStates = {}
 
     @property
     def acting_policy(self) -> ActorCritic:
@@ -115,16 +117,28 @@ class PPO:
 
     @torch.no_grad()
     def act(self, observation: Mapping[str, Tensor]) -> Decision:
-        """Sample actions for observations {name: (N, ...)}."""
-        actions, outputs = self.policy.act_and_evaluate(observation)
-        distribution = self.policy.last_distribution
+        """Sample actions for the next observations {name: (N, ...)}."""
+        distribution, outputs, self.hidden_states = self.policy.step(observation, self.hidden_states)
+        actions = distribution.sample()
         values = self.values.denormalize(outputs)
         return Decision(actions, values, distribution.log_prob(actions), distribution.parameters)
 
     @torch.no_grad()
-    def evaluate(self, observation: Mapping[str, Tensor]) -> Tensor:
-        """Values (N,) in the rewards' units."""
-        return self.values.denormalize(self.policy.evaluate(observation))
+    def evaluate(self, observation: Mapping[str, Tensor], robots: Tensor | None = None) -> Tensor:
+        """Values in the rewards' units of what follows the observations acted on last; nothing is remembered of it.
+
+        Args:
+            observation: {name: (N, ...)}, or {name: (K, ...)} of some robots.
+            robots: (K,) which; None for all.
+        """
+        states = self.hidden_states
+        if robots is not None:
+            states = {name: state[:, robots] for name, state in states.items()}
+        return self.values.denormalize(self.policy.judge(observation, states))
+
+    def reset(self, dones: Tensor) -> None:
+        """Forget the environments (N,) whose episode is over."""
+        self.hidden_states = forget(self.hidden_states, dones)
 
     def update(self, rollout: Rollout, last_values: Tensor, fraction: float) -> dict[str, float]:
         """Learn from a full rollout.
@@ -140,7 +154,7 @@ class PPO:
         config = self.config
         self._prepare(rollout, last_values)
         metrics: dict[str, list[float]] = defaultdict(list)
-        for minibatch in rollout.minibatches(config.num_minibatches, config.num_epochs):
+        for minibatch in rollout.minibatches(config.num_minibatches, config.num_epochs, self.policy.is_recurrent):
             self._set_learning_rates(fraction)
             measured = self._step(minibatch, fraction)
             for name, value in measured.items():
@@ -167,6 +181,7 @@ class PPO:
             "optimizer": self.optimizer.state_dict(),
             "values": self.values.state(),
             "rate_scale": self._rate_scale,
+            "hidden_states": dict(self.hidden_states),
         }
 
     def load_state(self, state: Mapping[str, Any]) -> None:
@@ -177,6 +192,7 @@ class PPO:
         self.optimizer.load_state_dict(state["optimizer"])
         self.values.load_state(state["values"])
         self._rate_scale = state["rate_scale"]
+        self.hidden_states = state["hidden_states"]
 
     # --- one update -----------------------------------------------------------------------------------------------
 
@@ -215,7 +231,7 @@ class PPO:
         """The loss of some samples, and what to report of them: all means over the samples."""
         config = self.config
         clip_range = value_at(config.clip_range, fraction)
-        log_probs, entropy, values = policy.evaluate_actions(batch.observations, batch.actions)
+        log_probs, entropy, values = policy.evaluate_actions(batch.observations, batch.actions, batch.sequences)
         policy_loss = self._policy_loss(batch, log_probs, clip_range)
         critic_loss = value_loss(values, batch.values, batch.returns, config.value_clip_range)
         entropy_bonus = entropy.mean()
@@ -239,7 +255,7 @@ class PPO:
         if self.averaged is None or self.config.ewma is None or self.config.ewma.role == "evaluation":
             return clipped_surrogate_loss(log_probs, batch.log_probs, batch.advantages, clip_range)
         with torch.no_grad():
-            proximal, _, _ = self.averaged.evaluate_actions(batch.observations, batch.actions)
+            proximal, _, _ = self.averaged.evaluate_actions(batch.observations, batch.actions, batch.sequences)
         return decoupled_surrogate_loss(log_probs, proximal, batch.log_probs, batch.advantages, clip_range)
 
     @torch.no_grad()

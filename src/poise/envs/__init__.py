@@ -1,4 +1,8 @@
-"""Gymnasium environments: numpy in, numpy out. Importing this registers `poise/Ballbot-v0`, alias `ballbot-v0.1`."""
+"""Gymnasium environments: numpy in, numpy out.
+
+Importing this registers `poise/Ballbot-v0`, alias `ballbot-v0.1`, and two classic tasks for policies with memory,
+`poise/CartPoleWithoutVelocities-v0` and `poise/PendulumWithoutVelocities-v0`.
+"""
 
 from gymnasium.envs.registration import register, registry
 
@@ -13,4 +17,11 @@ for _id in ("poise/Ballbot-v0", "ballbot-v0.1"):
             _id,
             entry_point="poise.envs.ballbot:BallbotEnv",
             vector_entry_point="poise.envs.ballbot:BallbotVectorEnv",
+        )
+
+for _name, _make in (("CartPole", "cart_pole"), ("Pendulum", "pendulum")):
+    if f"poise/{_name}WithoutVelocities-v0" not in registry:
+        register(
+            f"poise/{_name}WithoutVelocities-v0",
+            entry_point=f"poise.envs.classic:{_make}_without_velocities",
         )

@@ -1,25 +1,40 @@
-"""The plain actor-critic: shared features, an actor and a critic of their own.
+"""Actor-critics: an actor that acts, and a critic that judges.
 
-observation ──► extractor ──┬──► actor ──► head ──► distribution of actions
-{name: (N, ...)}  (N, F)    └──► critic ─────────► value (N,)
+observation ─┬─► extractor ─► (memory) ─► actor ──► head ──► distribution of actions
+{name: ...}  └─► extractor ─► (memory) ─► critic ─────────► value
+
+Both read the features of one extractor, unless the critic is to see other observations. What a policy remembers is
+given to it and given back, so that one policy can be in charge of several groups of robots at once; `act`,
+`act_inference`, `evaluate` and `reset` keep it in `hidden_states` for those who have one group.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from gymnasium import spaces
 from torch import Tensor, nn
 
-from poise.errors import InvalidValueError
+from poise.errors import InvalidValueError, did_you_mean
 from poise.fusion import ConcatExtractor
-from poise.nn import ActionDistribution, CategoricalHead, GaussianHead, MlpModel, orthogonal_
+from poise.nn import ActionDistribution, CategoricalHead, GaussianHead, MlpModel, forget, orthogonal_
 from poise.policies.config import PolicyConfig
+from poise.policies.look import HiddenStates, Look, Sequences, TensorObservation
 
-TensorObservation = Mapping[str, Tensor]
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+class Step(NamedTuple):
+    """What a policy makes of an observation."""
+
+    distribution: ActionDistribution
+    values: Tensor
+    """(N,), in the units the critic was trained in."""
+    hidden_states: dict[str, Tensor]
+    """What is remembered after it."""
 
 
 class ActorCritic(nn.Module):
-    """An actor and a critic over the features of one extractor.
+    """An actor and a critic without memory.
 
     Args:
         shapes: name and shape of each component of an observation, images already encoded.
@@ -29,56 +44,127 @@ class ActorCritic(nn.Module):
 
     is_recurrent = False
 
-    def __init__(
-        self, shapes: Mapping[str, tuple[int, ...]], action_space: spaces.Space[Any], config: PolicyConfig
-    ) -> None:
+    def __init__(self, shapes: Shapes, action_space: spaces.Space[Any], config: PolicyConfig) -> None:
         super().__init__()
         self.config = config
-        self.extractor = ConcatExtractor(shapes, config.normalize_observations)
+        names = config.observations, config.critic_observations
+        self.extractor = ConcatExtractor(_named(shapes, names[0]), config.normalize_observations)
+        self.critic_extractor = (
+            None if names[1] is None else ConcatExtractor(_named(shapes, names[1]), config.normalize_observations)
+        )
+        widths = self._build_memories(self.extractor.output_size, self._critic_extractor.output_size)
         num_outputs, self.head = _head(action_space, config)
-        features = self.extractor.output_size
-        self.actor = MlpModel(features, config.actor.hidden_sizes, num_outputs, config.actor.activation)
-        self.critic = MlpModel(features, config.critic.hidden_sizes, 1, config.critic.activation)
+        self.actor = MlpModel(widths[0], config.actor.hidden_sizes, num_outputs, config.actor.activation)
+        self.critic = MlpModel(widths[1], config.critic.hidden_sizes, 1, config.critic.activation)
         orthogonal_(self.actor, gain=2.0**0.5, last_gain=0.01)
         orthogonal_(self.critic, gain=2.0**0.5, last_gain=1.0)
         self.distribution: ActionDistribution | None = None
+        self.hidden_states: dict[str, Tensor] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         """For `copy.deepcopy`, which refuses what hangs on a graph: a copy has not acted yet."""
-        return self.__dict__ | {"distribution": None}
+        return self.__dict__ | {"distribution": None, "hidden_states": {}}
 
-    # --- acting ---------------------------------------------------------------------------------------------------
+    # --- states in, states out ------------------------------------------------------------------------------------
+
+    def step(self, observation: TensorObservation, states: HiddenStates) -> Step:
+        """Look at observations {name: (N, ...)}, remembering `states`; empty ones stand for nothing yet."""
+        look = Look(observation, states)
+        self.distribution = self._distribution(look)
+        return Step(self.distribution, self._values(look), look.states)
+
+    def infer(self, observation: TensorObservation, states: HiddenStates) -> tuple[Tensor, dict[str, Tensor]]:
+        """The most likely actions (N, A) or (N,), and what is remembered after them."""
+        look = Look(observation, states)
+        mode: Tensor = self._distribution(look).mode
+        return mode, look.states
+
+    def judge(self, observation: TensorObservation, states: HiddenStates) -> Tensor:
+        """Values (N,) of observations, in the units the critic was trained in; nothing is remembered of it."""
+        return self._values(Look(observation, states))
+
+    def evaluate_actions(
+        self, observation: TensorObservation, actions: Tensor, sequences: Sequences | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Log probabilities, entropies and values of given actions; sets `distribution`.
+
+        Args:
+            observation, actions: of B samples, or of T steps of N environments with `sequences`.
+            sequences: what a recurrent policy needs to know of them.
+
+        Returns:
+            (B,) or (T, N) each.
+        """
+        look = Look(observation, {}) if sequences is None else Look(observation, *sequences)
+        distribution = self.distribution = self._distribution(look)
+        return distribution.log_prob(actions), distribution.entropy(), self._values(look)
+
+    # --- states kept here -----------------------------------------------------------------------------------------
 
     def act(self, observation: TensorObservation) -> Tensor:
         """Sample actions (N, A) or (N,); the distribution stays in `distribution`."""
-        return self.act_with_features(self.extractor(observation))
-
-    def act_with_features(self, features: Tensor) -> Tensor:
-        """Sample actions from extracted features (N, F)."""
-        self.distribution = self.head(self.actor(features))
+        look = Look(observation, self.hidden_states)
+        self.distribution = self._distribution(look)
+        self._remember(look.states)
         return self.distribution.sample()
 
     def act_inference(self, observation: TensorObservation) -> Tensor:
         """The most likely actions."""
-        mode: Tensor = self.head(self.actor(self.extractor(observation))).mode
-        return mode
+        actions, states = self.infer(observation, self.hidden_states)
+        self._remember(states)
+        return actions
 
     def evaluate(self, observation: TensorObservation) -> Tensor:
-        """Values (N,) of observations, in the units the critic was trained in."""
-        value: Tensor = self.critic(self.extractor(observation)).squeeze(-1)
-        return value
+        """Values (N,) of observations, and remember them: once for each observation, beside `act`."""
+        look = Look(observation, self.hidden_states)
+        values = self._values(look)
+        self._remember(look.states)
+        return values
 
-    def act_and_evaluate(self, observation: TensorObservation) -> tuple[Tensor, Tensor]:
-        """Sampled actions and values, the features extracted once."""
-        features = self.extractor(observation)
-        return self.act_with_features(features), self.critic(features).squeeze(-1)
+    def get_hidden_states(self) -> dict[str, Tensor]:
+        """What is remembered, (L, N, H) each; empty without memory."""
+        return dict(self.hidden_states)
 
-    def evaluate_actions(self, observation: TensorObservation, actions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Log probabilities, entropies and values, each (...), of given actions; sets `distribution`."""
-        features = self.extractor(observation)
-        distribution = self.distribution = self.head(self.actor(features))
-        values = self.critic(features).squeeze(-1)
-        return distribution.log_prob(actions), distribution.entropy(), values
+    def reset(self, dones: Tensor | None = None) -> None:
+        """Forget the environments (N,) whose episode is over, or all."""
+        self.hidden_states = {} if dones is None else forget(self.hidden_states, dones)
+
+    def _remember(self, states: HiddenStates) -> None:
+        """Without the graph they hang on, which would grow with every step."""
+        self.hidden_states = {name: state.detach() for name, state in states.items()}
+
+    # --- parts ----------------------------------------------------------------------------------------------------
+
+    def _build_memories(self, actor_width: int, critic_width: int) -> tuple[int, int]:
+        """Between features and networks, of these widths: nothing here. Returns the networks' input widths."""
+        return actor_width, critic_width
+
+    def _actor_features(self, look: Look) -> Tensor:
+        """What the actor's network reads."""
+        return look.once("features", lambda: self.extractor(look.observation))
+
+    def _critic_features(self, look: Look) -> Tensor:
+        """What the critic's network reads."""
+        if self.critic_extractor is None:
+            return look.once("features", lambda: self.extractor(look.observation))
+        features: Tensor = self.critic_extractor(look.observation)
+        return features
+
+    def _distribution(self, look: Look) -> ActionDistribution:
+        distribution: ActionDistribution = self.head(self.actor(self._actor_features(look)))
+        return distribution
+
+    def _values(self, look: Look) -> Tensor:
+        values: Tensor = self.critic(self._critic_features(look)).squeeze(-1)
+        return values
+
+    @property
+    def _critic_extractor(self) -> ConcatExtractor:
+        return self.extractor if self.critic_extractor is None else self.critic_extractor
+
+    def _critic_modules(self) -> list[nn.Module]:
+        """What only the critic trains."""
+        return [self.critic]
 
     # --- the last distribution ------------------------------------------------------------------------------------
 
@@ -117,7 +203,7 @@ class ActorCritic(nn.Module):
 
     def parameter_groups(self, learning_rate: float, critic_learning_rate: float) -> list[dict[str, Any]]:
         """Parameters with the learning rate each is trained at; the critic's apart."""
-        critic = {id(parameter) for parameter in self.critic.parameters()}
+        critic = {id(parameter) for module in self._critic_modules() for parameter in module.parameters()}
         trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
         return [
             {"params": [p for p in trained if id(p) not in critic], "lr": learning_rate},
@@ -127,6 +213,8 @@ class ActorCritic(nn.Module):
     def update_normalization(self, observation: TensorObservation) -> None:
         """Take a rollout's observations into the running statistics; never between acting and learning from it."""
         self.extractor.update_normalization(observation)
+        if self.critic_extractor is not None:
+            self.critic_extractor.update_normalization(observation)
 
     def limit_std(self, max_std: float) -> None:
         """Lower the actions' standard deviations that exceed `max_std`; categorical actions have none."""
@@ -141,9 +229,6 @@ class ActorCritic(nn.Module):
         """
         return {}
 
-    def reset(self, dones: Tensor | None = None) -> None:
-        """Forget what is remembered of finished episodes. Nothing is remembered here."""
-
 
 def _head(action_space: spaces.Space[Any], config: PolicyConfig) -> tuple[int, nn.Module]:
     """Number of network outputs and the head that turns them into distributions."""
@@ -153,3 +238,14 @@ def _head(action_space: spaces.Space[Any], config: PolicyConfig) -> tuple[int, n
         count = action_space.shape[0]
         return count, GaussianHead(count, config.init_std, config.min_std)
     raise InvalidValueError(f"no policy for actions {action_space}; expected a Box with one axis or a Discrete space")
+
+
+def _named(shapes: Shapes, names: tuple[str, ...] | None) -> Shapes:
+    """Some of an observation's components, all by default."""
+    unknown = [name for name in names or () if name not in shapes]
+    if unknown:
+        raise InvalidValueError(
+            f"the policy is to see the observation '{unknown[0]}'{did_you_mean(unknown[0], shapes)}; "
+            f"the environment gives {', '.join(shapes)}"
+        )
+    return shapes if names is None else {name: shapes[name] for name in names}

@@ -6,7 +6,9 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
+from poise.nn import forget
 from poise.policies.actor_critic import ActorCritic
 from poise.policies.sensing import Sensing
 
@@ -34,13 +36,15 @@ class PolicyAgent:
     def __init__(self, policy: ActorCritic, sensing: Sensing) -> None:
         self._policy = policy
         self._sensing = sensing
+        self._states: dict[str, Tensor] = {}
 
     @torch.no_grad()
     def act(self, observation: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
         """The most likely actions (N, A)."""
-        actions: NDArray[Any] = self._policy.act_inference(self._sensing(observation)).numpy()
-        return actions
+        actions, self._states = self._policy.infer(self._sensing(observation), self._states)
+        array: NDArray[Any] = actions.numpy()
+        return array
 
     def reset(self, dones: NDArray[np.bool_]) -> None:
         """Forget the robots whose episode is over."""
-        self._policy.reset(torch.from_numpy(dones))
+        self._states = forget(self._states, torch.from_numpy(dones))

@@ -1,15 +1,17 @@
 """A rollout: T steps of N environments, time-major, and the minibatches an update draws from it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from poise.policies.look import HiddenStates, Sequences
+
 
 class Minibatch(NamedTuple):
-    """Some samples of a rollout; every leading axis is B."""
+    """Some samples of a rollout: B of them, or all T steps of N environments where their sequence matters."""
 
     observations: dict[str, Tensor]
     actions: Tensor
@@ -19,15 +21,32 @@ class Minibatch(NamedTuple):
     returns: Tensor
     distributions: Tensor
     """Parameters of the distributions the actions were drawn from, for the exact KL."""
+    sequences: Sequences | None = None
+    """What a policy with memory needs to know; the leading axes are then T, N and not B."""
+
+    @property
+    def num_samples(self) -> int:
+        """B, or T times N."""
+        return self.log_probs.numel()
 
     def split(self, count: int) -> list["Minibatch"]:
-        """`count` parts whose sizes differ by at most one."""
-        return [self.rows(rows) for rows in _split(len(self.actions), count)]
+        """`count` parts whose sizes differ by at most one sample or environment; fewer where there are fewer."""
+        length = self.log_probs.shape[-1]
+        return [self.part(_rows(bounds)) for bounds in _split(length, min(count, length))]
 
-    def rows(self, rows: slice) -> "Minibatch":
-        """Some of the samples."""
-        observations = {name: value[rows] for name, value in self.observations.items()}
-        return Minibatch(observations, *(column[rows] for column in self[1:]))
+    def part(self, choose: Callable[[Tensor, int], Tensor]) -> "Minibatch":
+        """Some of the samples or environments: `choose(tensor, axis)` takes them from a tensor's axis."""
+        axis = self.log_probs.dim() - 1
+        observations = {name: choose(value, axis) for name, value in self.observations.items()}
+        columns = {name: choose(getattr(self, name), axis) for name in COLUMNS}
+        sequences = self.sequences
+        if sequences is not None:
+            states = {name: choose(state, 1) for name, state in sequences.hidden_states.items()}
+            sequences = Sequences(states, choose(sequences.starts, 1))
+        return Minibatch(observations, **columns, sequences=sequences)
+
+
+COLUMNS = tuple(name for name in Minibatch._fields if name not in ("observations", "sequences"))
 
 
 class Rollout:
@@ -46,6 +65,7 @@ class Rollout:
         self.num_envs = num_envs
         self.step = 0
         self.observations: dict[str, Tensor] = {}
+        self.hidden_states: HiddenStates = {}
         self._columns: dict[str, Tensor] = {}
 
     def __getattr__(self, name: str) -> Tensor:
@@ -66,21 +86,40 @@ class Rollout:
         """Set whole columns (T, N, ...) computed afterwards."""
         self._columns.update(columns)
 
-    def clear(self) -> None:
-        """Start over; the memory is used again."""
-        self.step = 0
+    def clear(self, hidden_states: HiddenStates | None = None) -> None:
+        """Start over; the memory is used again.
 
-    def minibatches(self, count: int, epochs: int) -> Iterator[Minibatch]:
-        """For each epoch, all samples in a new random order, in `count` parts whose sizes differ by at most one."""
-        names = [name for name in Minibatch._fields if name != "observations"]
-        flat = {name: self._columns[name].flatten(0, 1) for name in names}
-        observations = {name: value.flatten(0, 1) for name, value in self.observations.items()}
+        hidden_states: what a policy with memory remembers before the first step.
+        """
+        self.step = 0
+        self.hidden_states = hidden_states or {}
+
+    def minibatches(self, count: int, epochs: int, sequences: bool = False) -> Iterator[Minibatch]:
+        """For each epoch, everything in a new random order, in `count` parts whose sizes differ by at most one.
+
+        sequences: keep each environment's steps together, in parts (T, n, ...); otherwise parts are samples (B, ...).
+        """
+        whole = self._sequences() if sequences else self._samples()
         for _ in range(epochs):
-            order = torch.randperm(self.num_steps * self.num_envs)
-            # Gathered once for the whole epoch: a minibatch is then a slice, which costs nothing.
-            seen = {name: value.index_select(0, order) for name, value in observations.items()}
-            shuffled = Minibatch(seen, **{name: value.index_select(0, order) for name, value in flat.items()})
-            yield from map(shuffled.rows, _split(len(order), count))
+            order = torch.randperm(whole.log_probs.shape[-1])
+            # Gathered once for the whole epoch: a part is then a slice, which costs nothing.
+            yield from whole.part(lambda value, axis: value.index_select(axis, order)).split(count)  # noqa: B023
+
+    def _samples(self) -> Minibatch:
+        observations = {name: value.flatten(0, 1) for name, value in self.observations.items()}
+        columns = {name: self._columns[name].flatten(0, 1) for name in COLUMNS}
+        return Minibatch(observations, **columns, sequences=None)
+
+    def _sequences(self) -> Minibatch:
+        starts = torch.zeros_like(self.dones)
+        starts[1:] = self.dones[:-1]  # what ended before the rollout is already forgotten
+        columns = {name: self._columns[name] for name in COLUMNS}
+        return Minibatch(self.observations, **columns, sequences=Sequences(self.hidden_states, starts))
+
+
+def _rows(bounds: slice) -> Callable[[Tensor, int], Tensor]:
+    """A part of a tensor's axis."""
+    return lambda value, axis: value.narrow(axis, bounds.start, bounds.stop - bounds.start)
 
 
 def _split(length: int, count: int) -> list[slice]:

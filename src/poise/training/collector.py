@@ -46,6 +46,7 @@ class Collector:
         each: Any = seeds  # VectorEnv is typed for one seed, and takes a list
         observation, _ = self.env.reset(seed=each)
         self._observation = self.sensing(observation)
+        self.algorithm.reset(torch.ones(self.env.num_envs, dtype=torch.bool))
         self._returns[:] = 0.0
         self._lengths[:] = 0
 
@@ -55,7 +56,7 @@ class Collector:
 
     def collect(self) -> Tensor:
         """Fill the rollout; returns the values (N,) of the observations after it."""
-        self.rollout.clear()
+        self.rollout.clear(self.algorithm.hidden_states)
         sums: dict[str, float] = {}
         for _ in range(self.rollout.num_steps):
             decision = self.algorithm.act(self._observation)
@@ -67,6 +68,7 @@ class Collector:
                 bootstraps=self._final_values(truncated, info),
                 **decision.columns(),
             )
+            self.algorithm.reset(torch.from_numpy(terminated | truncated))
             self._count(reward, terminated | truncated, truncated, info)
             for name, value in _means(info).items():
                 sums[name] = sums.get(name, 0.0) + value / self.rollout.num_steps
@@ -112,7 +114,8 @@ class Collector:
         if truncated.any():
             robots = np.flatnonzero(truncated)
             final = info["final_obs"]
-            values[torch.from_numpy(robots)] = self.algorithm.evaluate(self.sensing.final(final, robots))
+            rows = torch.from_numpy(robots)
+            values[rows] = self.algorithm.evaluate(self.sensing.final(final, robots), rows)
         return values
 
     def _count(

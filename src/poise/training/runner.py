@@ -16,7 +16,7 @@ from poise.algorithms.schedules import value_at
 from poise.cores import available_cores
 from poise.errors import InvalidValueError, PoiseError
 from poise.perception import FrozenDepthEncoder
-from poise.policies import ActorCritic, PolicyAgent, Sensing
+from poise.policies import PolicyAgent, Sensing, build_policy
 from poise.training.callbacks import Callback
 from poise.training.checkpoint import load_checkpoint, prune, save_checkpoint, step_folder
 from poise.training.collector import Collector
@@ -49,7 +49,7 @@ class Runner:
         torch.manual_seed(config.seed)
         self.env = make_vector_env(config.env.id, config.env.num_envs, config.env.options, self.threads)
         sensing = self._sensing(self.env)
-        policy = ActorCritic(sensing.shapes, self.env.single_action_space, config.policy)
+        policy = build_policy(sensing.shapes, self.env.single_action_space, config.policy)
         self.algorithm = PPO(policy, config.algorithm, config.update_threads)
         self.collector = Collector(self.env, sensing, self.algorithm, config.algorithm.num_steps)
         self.logger = MetricsLogger(folder, config.tensorboard)
@@ -183,7 +183,7 @@ class Runner:
         return [int(seed) for seed in sequence.generate_state(self.env.num_envs)]
 
     def _sensing(self, env: VectorEnv[Any, Any, Any]) -> Sensing:
-        names = self.config.policy.observations
+        names = self.config.policy.sensed
         return Sensing(env.single_observation_space, self.encoder, env.num_envs, control_step(env), names, self.threads)
 
     @contextmanager

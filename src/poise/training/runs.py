@@ -18,7 +18,7 @@ from poise.cores import available_cores
 from poise.errors import InvalidValueError, MissingFileError, PoiseError
 from poise.files import explained
 from poise.perception import FrozenDepthEncoder
-from poise.policies import ActorCritic, PolicyAgent, Sensing
+from poise.policies import PolicyAgent, Sensing, build_policy
 from poise.training.callbacks import Callback, CheckpointCallback, EvaluationCallback
 from poise.training.checkpoint import latest_checkpoint, load_checkpoint, step_folder
 from poise.training.config import RunConfig
@@ -106,10 +106,10 @@ class TrainedPolicy:
         Raises:
             InvalidValueError: the weights belong to another architecture.
         """
-        names = self.config.policy.observations
+        names = self.config.policy.sensed
         space, threads = env.single_observation_space, available_cores()
         sensing = Sensing(space, self.encoder, env.num_envs, control_step(env), names, threads)
-        policy = ActorCritic(sensing.shapes, env.single_action_space, self.config.policy)
+        policy = build_policy(sensing.shapes, env.single_action_space, self.config.policy)
         try:
             policy.load_state_dict(self.state)
         except RuntimeError as error:

@@ -1,0 +1,29 @@
+"""Actor-critics that remember."""
+
+from torch import Tensor, nn
+
+from poise.nn import Memory
+from poise.policies.actor_critic import ActorCritic
+from poise.policies.config import MemoryConfig
+from poise.policies.look import Look
+
+
+class ActorCriticRecurrent(ActorCritic):
+    """An actor and a critic with a memory each, an LSTM or a GRU, between the features and their networks."""
+
+    is_recurrent = True
+
+    def _build_memories(self, actor_width: int, critic_width: int) -> tuple[int, int]:
+        memory = self.config.memory or MemoryConfig()
+        self.memory_a = Memory(actor_width, memory.type, memory.num_layers, memory.hidden_size)
+        self.memory_c = Memory(critic_width, memory.type, memory.num_layers, memory.hidden_size)
+        return self.memory_a.output_size, self.memory_c.output_size
+
+    def _actor_features(self, look: Look) -> Tensor:
+        return look.remember("memory_a", self.memory_a, super()._actor_features(look))
+
+    def _critic_features(self, look: Look) -> Tensor:
+        return look.remember("memory_c", self.memory_c, super()._critic_features(look))
+
+    def _critic_modules(self) -> list[nn.Module]:
+        return [*super()._critic_modules(), self.memory_c]

@@ -1,0 +1,102 @@
+import math
+from typing import Literal
+
+import pytest
+import torch
+from torch import Tensor
+from torch.testing import assert_close
+
+from poise.errors import PoiseError
+from poise.nn import LstmHiddenState, Memory, forget
+
+Type = Literal["lstm", "gru"]
+
+
+@pytest.fixture(params=["lstm", "gru"])
+def memory(request: pytest.FixtureRequest) -> Memory:
+    torch.manual_seed(0)
+    return Memory(3, request.param, num_layers=2, hidden_size=5)
+
+
+def one_by_one(memory: Memory, features: Tensor, states: dict[str, Tensor], starts: Tensor) -> Tensor:
+    outputs = []
+    for row, start in zip(features, starts, strict=True):
+        output, states = memory.step(row, forget(states, start))
+        outputs.append(output)
+    return torch.stack(outputs)
+
+
+def remembered(memory: Memory, num_envs: int) -> dict[str, Tensor]:
+    return {name: torch.randn_like(state) for name, state in memory.initial_states(num_envs).items()}
+
+
+@pytest.mark.parametrize(("steps", "envs", "share"), [(1, 1, 0), (9, 4, 0), (9, 4, 0.3), (30, 3, 1), (6, 1, 0.5)])
+def test_a_sequence_is_its_steps(memory: Memory, steps: int, envs: int, share: float) -> None:
+    for _ in range(5):
+        features = torch.randn(steps, envs, 3)
+        states, starts = remembered(memory, envs), torch.rand(steps, envs) < share
+        found = memory.sequence(features, states, starts)
+        assert_close(found, one_by_one(memory, features, states, starts), rtol=1e-5, atol=1e-6)
+
+
+def test_so_are_its_gradients(memory: Memory) -> None:
+    features, states, starts = torch.randn(12, 4, 3), remembered(memory, 4), torch.rand(12, 4) < 0.2
+    gradients = []
+    for outputs in (memory.sequence(features, states, starts), one_by_one(memory, features, states, starts)):
+        loss = (outputs * torch.arange(5.0)).square().mean()
+        gradients.append(torch.autograd.grad(loss, list(memory.parameters())))
+    assert_close(gradients[0], gradients[1], rtol=1e-5, atol=1e-6)
+
+
+def test_an_lstm_by_hand() -> None:
+    memory = Memory(1, "lstm", hidden_size=1)
+    for parameter in memory.parameters():
+        torch.nn.init.constant_(parameter, 0.5)  # every gate reads 0.5 x + 0.5 h + 1
+    states = {"hidden": torch.full((1, 1, 1), 0.2), "cell": torch.full((1, 1, 1), -0.4)}
+    read = 0.5 * 2.0 + 0.5 * 0.2 + 1.0
+    gate = 1.0 / (1.0 + math.exp(-read))
+    cell = gate * -0.4 + gate * math.tanh(read)
+    output, after = memory.step(torch.tensor([[2.0]]), states)
+    assert after["cell"].item() == pytest.approx(cell)
+    assert output.item() == after["hidden"].item() == pytest.approx(gate * math.tanh(cell))
+
+
+@pytest.mark.parametrize("number", [torch.bool, torch.int64, torch.float32])
+def test_forgetting_takes_any_kind_of_number(memory: Memory, number: torch.dtype) -> None:
+    """Indexing with integers would forget environments 0 and 1 whoever is done."""
+    states = remembered(memory, 3)
+    forgotten = forget(states, torch.tensor([0, 0, 1]).to(number))
+    for name, state in states.items():
+        assert_close(forgotten[name][:, :2], state[:, :2])
+        assert not forgotten[name][:, 2].any()
+        assert state[:, 2].all()  # what was given stays as it was
+
+
+def test_what_it_keeps_itself(memory: Memory) -> None:
+    assert memory.hidden_states is None
+    features = torch.randn(4, 3, 3)
+    dones = torch.tensor([0, 1, 0])
+    found = []
+    for row in features:
+        found.append(memory(row))
+        memory.reset(dones)
+    starts = torch.tensor([[False] * 3] + [[False, True, False]] * 3)
+    assert_close(torch.stack(found), memory.sequence(features, memory.initial_states(3), starts), rtol=1e-5, atol=1e-6)
+    assert isinstance(memory.hidden_states, LstmHiddenState if len(memory.state_names) == 2 else Tensor)
+    memory.reset()
+    assert memory.hidden_states is None
+
+
+def test_padded_trajectories(memory: Memory) -> None:
+    features, states = torch.randn(6, 2, 3), remembered(memory, 2)
+    masks = torch.arange(6)[:, None] < torch.tensor([6, 4])
+    given = LstmHiddenState(**states) if len(states) == 2 else states["hidden"]
+    found = memory(features, masks, given)
+    whole = memory.sequence(features, states, torch.zeros(6, 2, dtype=torch.bool))
+    assert_close(found, whole * masks[..., None])
+    assert memory.hidden_states is None
+
+
+def test_there_are_two_kinds() -> None:
+    with pytest.raises(PoiseError, match="unknown memory 'rnn'; expected lstm or gru"):
+        Memory(3, "rnn")  # type: ignore[arg-type]
