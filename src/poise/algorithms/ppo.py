@@ -115,6 +115,10 @@ class PPO:
         """The policy to evaluate and to ship: the averaged one, if there is one."""
         return self.averaged if self.averaged is not None else self.policy
 
+    def prepare(self, observation: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """What to act on and to keep of observations {name: (N, ...)}: themselves, and what acting on them draws."""
+        return self.policy.prepare(observation)
+
     @torch.no_grad()
     def act(self, observation: Mapping[str, Tensor]) -> Decision:
         """Sample actions for the next observations {name: (N, ...)}."""
@@ -134,7 +138,7 @@ class PPO:
         states = self.hidden_states
         if robots is not None:
             states = {name: state[:, robots] for name, state in states.items()}
-        return self.values.denormalize(self.policy.judge(observation, states))
+        return self.values.denormalize(self.policy.value_of(observation, states))
 
     def reset(self, dones: Tensor) -> None:
         """Forget the environments (N,) whose episode is over."""
@@ -231,11 +235,11 @@ class PPO:
         """The loss of some samples, and what to report of them: all means over the samples."""
         config = self.config
         clip_range = value_at(config.clip_range, fraction)
-        log_probs, entropy, values = policy.evaluate_actions(batch.observations, batch.actions, batch.sequences)
+        judged = policy.judge(batch.observations, batch.actions, batch.sequences)
+        log_probs, auxiliary = judged.log_probs, judged.auxiliary_losses
         policy_loss = self._policy_loss(batch, log_probs, clip_range)
-        critic_loss = value_loss(values, batch.values, batch.returns, config.value_clip_range)
-        entropy_bonus = entropy.mean()
-        auxiliary = policy.auxiliary_losses(batch.observations)
+        critic_loss = value_loss(judged.values, batch.values, batch.returns, config.value_clip_range)
+        entropy_bonus = judged.entropies.mean()
         loss = policy_loss + config.value_coef * critic_loss - value_at(config.entropy_coef, fraction) * entropy_bonus
         for extra in auxiliary.values():
             loss = loss + extra
@@ -245,7 +249,7 @@ class PPO:
                 "policy_loss": policy_loss,
                 "value_loss": critic_loss,
                 "entropy": entropy_bonus,
-                "kl": policy.last_distribution.kl_from(batch.distributions).mean(),
+                "kl": judged.distribution.kl_from(batch.distributions).mean(),
                 "approximate_kl": approximate_kl(log_probs, batch.log_probs),
                 "clip_fraction": ((ratio - 1.0).abs() > clip_range).float().mean(),
                 **auxiliary,
@@ -255,7 +259,7 @@ class PPO:
         if self.averaged is None or self.config.ewma is None or self.config.ewma.role == "evaluation":
             return clipped_surrogate_loss(log_probs, batch.log_probs, batch.advantages, clip_range)
         with torch.no_grad():
-            proximal, _, _ = self.averaged.evaluate_actions(batch.observations, batch.actions, batch.sequences)
+            proximal = self.averaged.judge(batch.observations, batch.actions, batch.sequences).log_probs
         return decoupled_surrogate_loss(log_probs, proximal, batch.log_probs, batch.advantages, clip_range)
 
     @torch.no_grad()

@@ -1,5 +1,6 @@
-"""Building blocks of networks: multilayer perceptrons, memory, running normalisation, action distributions."""
+"""Building blocks of networks: perceptrons, convolutions, memory, running normalisation, action distributions."""
 
+from poise.nn.convolutions import Conv2dHeadModel, Conv2dModel, conv2d_output_shape
 from poise.nn.distributions import ActionDistribution, Categorical, CategoricalHead, DiagonalGaussian, GaussianHead
 from poise.nn.memory import LstmHiddenState, Memory, forget
 from poise.nn.mlp import MlpModel, get_activation_Cls, orthogonal_
@@ -10,6 +11,8 @@ __all__ = [
     "ActionDistribution",
     "Categorical",
     "CategoricalHead",
+    "Conv2dHeadModel",
+    "Conv2dModel",
     "DiagonalGaussian",
     "EmpiricalNormalization",
     "GaussianHead",
@@ -17,6 +20,7 @@ __all__ = [
     "Memory",
     "MlpModel",
     "Trajectories",
+    "conv2d_output_shape",
     "forget",
     "get_activation_Cls",
     "orthogonal_",

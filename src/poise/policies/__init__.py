@@ -3,22 +3,45 @@
 from poise.policies.actor_critic import ActorCritic, Step
 from poise.policies.agents import Agent, PolicyAgent
 from poise.policies.building import build_policy
-from poise.policies.config import MemoryConfig, NetworkConfig, PolicyConfig
+from poise.policies.config import EncoderConfig, EstimatorConfig, MemoryConfig, NetworkConfig, PolicyConfig
+from poise.policies.encoders import EncoderActorCritic, EncoderActorCriticMixin, EncoderActorCriticRecurrent
+from poise.policies.estimators import (
+    EstimatorMixin,
+    PrivilegeEstimatorMixin,
+    PrivilegeStateAcRecurrent,
+    StateAc,
+    StateAcRecurrent,
+)
 from poise.policies.look import HiddenStates, Sequences
+from poise.policies.mixtures import EncoderStateAc, EncoderStateAcRecurrent
 from poise.policies.recurrent import ActorCriticRecurrent
+from poise.policies.segments import ObsSegments
 from poise.policies.sensing import Sensing
 
 __all__ = [
     "ActorCritic",
     "ActorCriticRecurrent",
     "Agent",
+    "EncoderActorCritic",
+    "EncoderActorCriticMixin",
+    "EncoderActorCriticRecurrent",
+    "EncoderConfig",
+    "EncoderStateAc",
+    "EncoderStateAcRecurrent",
+    "EstimatorConfig",
+    "EstimatorMixin",
     "HiddenStates",
     "MemoryConfig",
     "NetworkConfig",
+    "ObsSegments",
     "PolicyAgent",
     "PolicyConfig",
+    "PrivilegeEstimatorMixin",
+    "PrivilegeStateAcRecurrent",
     "Sensing",
     "Sequences",
+    "StateAc",
+    "StateAcRecurrent",
     "Step",
     "build_policy",
 ]

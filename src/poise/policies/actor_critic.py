@@ -1,15 +1,18 @@
 """Actor-critics: an actor that acts, and a critic that judges.
 
-observation ─┬─► extractor ─► (memory) ─► actor ──► head ──► distribution of actions
-{name: ...}  └─► extractor ─► (memory) ─► critic ─────────► value
+observation ─┬─► extractor ─► (transform) ─► (memory) ─► actor ──► head ──► distribution of actions
+{name: ...}  └─► extractor ─► (transform) ─► (memory) ─► critic ─────────► value
 
-Both read the features of one extractor, unless the critic is to see other observations. What a policy remembers is
-given to it and given back, so that one policy can be in charge of several groups of robots at once; `act`,
-`act_inference`, `evaluate` and `reset` keep it in `hidden_states` for those who have one group.
+Both read the features of one extractor, unless the critic is to see something else. What stands in brackets is nothing
+here: `ActorCriticRecurrent` adds the memories, and mixins the transforms, which replace components of what the
+extractor has normalised and put side by side (`encoders`, `estimator`).
+
+What a policy remembers is given to it and given back, so that one policy can be in charge of several groups of robots
+at once; `act`, `act_inference`, `evaluate` and `reset` keep it in `hidden_states` for those who have one group.
 """
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from gymnasium import spaces
 from torch import Tensor, nn
@@ -19,8 +22,12 @@ from poise.fusion import ConcatExtractor
 from poise.nn import ActionDistribution, CategoricalHead, GaussianHead, MlpModel, forget, orthogonal_
 from poise.policies.config import PolicyConfig
 from poise.policies.look import HiddenStates, Look, Sequences, TensorObservation
+from poise.policies.segments import ObsSegments
 
 Shapes = Mapping[str, tuple[int, ...]]
+Components = dict[str, Tensor]
+Role = Literal["actor", "critic"]
+ROLES: tuple[Role, Role] = ("actor", "critic")
 
 
 class Step(NamedTuple):
@@ -31,6 +38,17 @@ class Step(NamedTuple):
     """(N,), in the units the critic was trained in."""
     hidden_states: dict[str, Tensor]
     """What is remembered after it."""
+
+
+class Judgement(NamedTuple):
+    """What a policy thinks of actions taken, (B,) or (T, N) each."""
+
+    distribution: ActionDistribution
+    log_probs: Tensor
+    entropies: Tensor
+    values: Tensor
+    auxiliary_losses: dict[str, Tensor]
+    """Further losses by name, each weighted, a mean over the samples."""
 
 
 class ActorCritic(nn.Module):
@@ -52,7 +70,13 @@ class ActorCritic(nn.Module):
         self.critic_extractor = (
             None if names[1] is None else ConcatExtractor(_named(shapes, names[1]), config.normalize_observations)
         )
-        widths = self._build_memories(self.extractor.output_size, self._critic_extractor.output_size)
+        self.segments = {
+            "actor": ObsSegments(self.extractor.shapes),
+            "critic": ObsSegments((self.critic_extractor or self.extractor).shapes),
+        }
+        actor, critic = (ObsSegments(self._build_transform(self.segments[role], role)) for role in ROLES)
+        self._transformed = {"actor": actor, "critic": critic}
+        widths = self._build_memories(actor.size, critic.size)
         num_outputs, self.head = _head(action_space, config)
         self.actor = MlpModel(widths[0], config.actor.hidden_sizes, num_outputs, config.actor.activation)
         self.critic = MlpModel(widths[1], config.critic.hidden_sizes, 1, config.critic.activation)
@@ -79,25 +103,36 @@ class ActorCritic(nn.Module):
         mode: Tensor = self._distribution(look).mode
         return mode, look.states
 
-    def judge(self, observation: TensorObservation, states: HiddenStates) -> Tensor:
+    def prepare(self, observation: TensorObservation) -> TensorObservation:
+        """Add to an observation what acting on it draws at random, to be kept with it: learning must see the same."""
+        return observation
+
+    def value_of(self, observation: TensorObservation, states: HiddenStates) -> Tensor:
         """Values (N,) of observations, in the units the critic was trained in; nothing is remembered of it."""
         return self._values(Look(observation, states))
 
-    def evaluate_actions(
-        self, observation: TensorObservation, actions: Tensor, sequences: Sequences | None = None
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Log probabilities, entropies and values of given actions; sets `distribution`.
+    def judge(self, observation: TensorObservation, actions: Tensor, sequences: Sequences | None = None) -> Judgement:
+        """What a trainer needs to know of actions taken.
+
+        Parts of a minibatch are given to copies of the policy that share its parameters and buffers, by several
+        threads at once: nothing in the policy may change.
 
         Args:
             observation, actions: of B samples, or of T steps of N environments with `sequences`.
             sequences: what a recurrent policy needs to know of them.
-
-        Returns:
-            (B,) or (T, N) each.
         """
         look = Look(observation, {}) if sequences is None else Look(observation, *sequences)
-        distribution = self.distribution = self._distribution(look)
-        return distribution.log_prob(actions), distribution.entropy(), self._values(look)
+        distribution, values = self._distribution(look), self._values(look)
+        log_probs, entropies = distribution.log_prob(actions), distribution.entropy()
+        return Judgement(distribution, log_probs, entropies, values, self._auxiliary_losses(look))
+
+    def evaluate_actions(
+        self, observation: TensorObservation, actions: Tensor, sequences: Sequences | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Log probabilities, entropies and values of given actions, as `judge` has them; sets `distribution`."""
+        judged = self.judge(observation, actions, sequences)
+        self.distribution = judged.distribution
+        return judged.log_probs, judged.entropies, judged.values
 
     # --- states kept here -----------------------------------------------------------------------------------------
 
@@ -105,20 +140,21 @@ class ActorCritic(nn.Module):
         """Sample actions (N, A) or (N,); the distribution stays in `distribution`."""
         look = Look(observation, self.hidden_states)
         self.distribution = self._distribution(look)
-        self._remember(look.states)
+        self._keep(look)
         return self.distribution.sample()
 
     def act_inference(self, observation: TensorObservation) -> Tensor:
         """The most likely actions."""
-        actions, states = self.infer(observation, self.hidden_states)
-        self._remember(states)
+        look = Look(observation, self.hidden_states)
+        actions: Tensor = self._distribution(look).mode
+        self._keep(look)
         return actions
 
     def evaluate(self, observation: TensorObservation) -> Tensor:
         """Values (N,) of observations, and remember them: once for each observation, beside `act`."""
         look = Look(observation, self.hidden_states)
         values = self._values(look)
-        self._remember(look.states)
+        self._keep(look)
         return values
 
     def get_hidden_states(self) -> dict[str, Tensor]:
@@ -129,11 +165,23 @@ class ActorCritic(nn.Module):
         """Forget the environments (N,) whose episode is over, or all."""
         self.hidden_states = {} if dones is None else forget(self.hidden_states, dones)
 
-    def _remember(self, states: HiddenStates) -> None:
-        """Without the graph they hang on, which would grow with every step."""
-        self.hidden_states = {name: state.detach() for name, state in states.items()}
+    def _keep(self, look: Look) -> None:
+        """What is remembered, without the graph it hangs on, which would grow with every step."""
+        self.hidden_states = {name: state.detach() for name, state in look.states.items()}
 
     # --- parts ----------------------------------------------------------------------------------------------------
+
+    def _build_transform(self, segments: ObsSegments, role: Role) -> Shapes:
+        """Make what `_transform` needs of components that lie so; returns the shapes of what it makes of them."""
+        return segments.shapes
+
+    def _transform(self, components: Components, look: Look, role: Role) -> Components:
+        """What the actor or the critic reads in place of an observation's normalised components."""
+        return components
+
+    def _auxiliary_losses(self, look: Look) -> dict[str, Tensor]:
+        """Further losses, after the actor and the critic have looked."""
+        return {}
 
     def _build_memories(self, actor_width: int, critic_width: int) -> tuple[int, int]:
         """Between features and networks, of these widths: nothing here. Returns the networks' input widths."""
@@ -141,14 +189,26 @@ class ActorCritic(nn.Module):
 
     def _actor_features(self, look: Look) -> Tensor:
         """What the actor's network reads."""
-        return look.once("features", lambda: self.extractor(look.observation))
+        return self._features(look, "actor")
 
     def _critic_features(self, look: Look) -> Tensor:
         """What the critic's network reads."""
-        if self.critic_extractor is None:
-            return look.once("features", lambda: self.extractor(look.observation))
-        features: Tensor = self.critic_extractor(look.observation)
-        return features
+        return self._features(look, "critic")
+
+    def _features(self, look: Look, role: Role) -> Tensor:
+        """The extractor's features, transformed if there is anything to transform them."""
+        features = self._normalized(look, role)
+        if type(self)._transform is ActorCritic._transform:
+            return features
+        components = self._transform(self.segments[role].split(features), look, role)
+        return self._transformed[role].join(components)
+
+    def _normalized(self, look: Look, role: Role) -> Tensor:
+        """An observation's components, normalised and side by side."""
+        if role == "critic" and self.critic_extractor is not None:
+            own = self.critic_extractor
+            return look.once("critic", lambda: own(look.observation))
+        return look.once("actor", lambda: self.extractor(look.observation))
 
     def _distribution(self, look: Look) -> ActionDistribution:
         distribution: ActionDistribution = self.head(self.actor(self._actor_features(look)))
@@ -157,10 +217,6 @@ class ActorCritic(nn.Module):
     def _values(self, look: Look) -> Tensor:
         values: Tensor = self.critic(self._critic_features(look)).squeeze(-1)
         return values
-
-    @property
-    def _critic_extractor(self) -> ConcatExtractor:
-        return self.extractor if self.critic_extractor is None else self.critic_extractor
 
     def _critic_modules(self) -> list[nn.Module]:
         """What only the critic trains."""
@@ -220,14 +276,6 @@ class ActorCritic(nn.Module):
         """Lower the actions' standard deviations that exceed `max_std`; categorical actions have none."""
         if isinstance(self.head, GaussianHead):
             self.head.limit_std(max_std)
-
-    def auxiliary_losses(self, observation: TensorObservation) -> dict[str, Tensor]:
-        """Further losses to be added to the algorithm's, by name; each already weighted. None here.
-
-        Each must be a mean over the rows of `observation` and change nothing in the policy: parts of a minibatch are
-        given to copies of the policy that share its parameters and buffers, by several threads at once.
-        """
-        return {}
 
 
 def _head(action_space: spaces.Space[Any], config: PolicyConfig) -> tuple[int, nn.Module]:

@@ -1,11 +1,14 @@
 """From a configuration to a policy."""
 
+from functools import cache
 from typing import Any
 
 from gymnasium import spaces
 
 from poise.policies.actor_critic import ActorCritic, Shapes
 from poise.policies.config import PolicyConfig
+from poise.policies.encoders import EncoderActorCriticMixin
+from poise.policies.estimators import EstimatorMixin, PrivilegeEstimatorMixin
 from poise.policies.recurrent import ActorCriticRecurrent
 
 
@@ -15,7 +18,17 @@ def build_policy(shapes: Shapes, action_space: spaces.Space[Any], config: Policy
     Args:
         shapes: name and shape of each component of an observation, images already encoded.
         action_space: Box (Gaussian actions) or Discrete (categorical ones).
-        config: sizes and options.
+        config: what it is made of.
     """
-    kind = ActorCritic if config.memory is None else ActorCriticRecurrent
-    return kind(shapes, action_space, config)
+    mixins: list[type[ActorCritic]] = []
+    mixins += [PrivilegeEstimatorMixin] if config.adaptor else []
+    mixins += [EstimatorMixin] if config.estimator else []
+    mixins += [EncoderActorCriticMixin] if config.encoders else []
+    base = ActorCriticRecurrent if config.memory else ActorCritic
+    return _mixed((*mixins, base))(shapes, action_space, config)
+
+
+@cache
+def _mixed(bases: tuple[type[ActorCritic], ...]) -> type[ActorCritic]:
+    """A class of these, the first outermost."""
+    return bases[0] if len(bases) == 1 else type(" with ".join(base.__name__ for base in bases), bases, {})

@@ -1,8 +1,8 @@
 """What a policy is made of."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from poise.config import Config
 from poise.nn import get_activation_Cls
@@ -36,12 +36,68 @@ class MemoryConfig(Config):
     num_layers: int = Field(1, ge=1, description="one upon the other")
 
 
+class EncoderConfig(Config):
+    """A network that turns a component of the observation into a latent, and learns with the policy."""
+
+    latent_size: int = Field(16, ge=1, description="numbers that take the component's place")
+    hidden_sizes: tuple[int, ...] = Field((64,), description="widths of the hidden layers before them")
+    activation: str = Field("elu", description="nonlinearity after each layer, the latent's included")
+    channels: tuple[int, ...] = Field((), description="of convolutions before all that, for images; none by default")
+    kernel_sizes: tuple[int, ...] = Field((), description="of the convolutions")
+    strides: tuple[int, ...] = Field((), description="of the convolutions")
+
+    @field_validator("activation")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        get_activation_Cls(name)
+        return name
+
+
+class EstimatorConfig(Config):
+    """A network that estimates components from others, learns from their true values, and may stand in for them."""
+
+    observations: tuple[str, ...] = Field(description="components it reads, of those the actor sees")
+    targets: tuple[str, ...] = Field(description="components it estimates, of those the critic sees")
+    hidden_sizes: tuple[int, ...] = Field((128, 64), description="widths of its hidden layers")
+    activation: str = Field("elu", description="nonlinearity between them")
+    coef: float = Field(1.0, ge=0, description="weight of its loss, the squared error summed over the components")
+    replace_prob: float = Field(
+        0.0, ge=0, le=1, description="share of the samples in which the actor sees estimates in place of true values"
+    )
+    use_actor_rnn: bool = Field(False, description="read what the actor's memory holds; otherwise it has its own")
+
+    @field_validator("activation")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        get_activation_Cls(name)
+        return name
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if self.use_actor_rnn and self.replace_prob > 0:
+            raise ValueError(
+                "replace_prob must be 0 with use_actor_rnn: the actor's memory has read the observation by then, "
+                "and nothing can be replaced in it"
+            )
+        if not (self.observations or self.use_actor_rnn) or not self.targets:
+            raise ValueError("observations and targets must each name at least one component")
+        return self
+
+
 class PolicyConfig(Config):
     """An actor and a critic over shared features."""
 
     actor: NetworkConfig = NetworkConfig()
     critic: NetworkConfig = NetworkConfig()
     memory: MemoryConfig | None = Field(None, description="what the policy remembers with; by default it does not")
+    encoders: dict[str, EncoderConfig] = Field(
+        default_factory=dict, description="networks that encode components, by the component's name"
+    )
+    critic_encoders: Literal["own", "shared", "none"] = Field(
+        "own", description="the critic encodes with its own, with the actor's, or not at all"
+    )
+    estimator: EstimatorConfig | None = Field(None, description="estimates components of the observation")
+    adaptor: EstimatorConfig | None = Field(None, description="another one, for what only the critic is told")
     init_std: float = Field(1.0, gt=0, description="initial standard deviation of the actions")
     min_std: float = Field(1e-3, gt=0, description="smallest standard deviation of the actions")
     normalize_observations: bool = Field(True, description="by running mean and standard deviation")

@@ -20,10 +20,12 @@ class ActorCriticRecurrent(ActorCritic):
         return self.memory_a.output_size, self.memory_c.output_size
 
     def _actor_features(self, look: Look) -> Tensor:
-        return look.remember("memory_a", self.memory_a, super()._actor_features(look))
+        features = super()._actor_features
+        return look.once("memory_a", lambda: look.remember("memory_a", self.memory_a, features(look)))
 
     def _critic_features(self, look: Look) -> Tensor:
-        return look.remember("memory_c", self.memory_c, super()._critic_features(look))
+        features = super()._critic_features
+        return look.once("memory_c", lambda: look.remember("memory_c", self.memory_c, features(look)))
 
     def _critic_modules(self) -> list[nn.Module]:
         return [*super()._critic_modules(), self.memory_c]

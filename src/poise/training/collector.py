@@ -59,10 +59,11 @@ class Collector:
         self.rollout.clear(self.algorithm.hidden_states)
         sums: dict[str, float] = {}
         for _ in range(self.rollout.num_steps):
-            decision = self.algorithm.act(self._observation)
+            seen = self.algorithm.prepare(self._observation)
+            decision = self.algorithm.act(seen)
             observation, reward, terminated, truncated, info = self.env.step(self._for_env(decision.actions))
             self.rollout.add(
-                self._observation,
+                seen,
                 rewards=torch.from_numpy(np.asarray(reward, np.float32)),
                 dones=torch.from_numpy(terminated | truncated),
                 bootstraps=self._final_values(truncated, info),

@@ -1,0 +1,132 @@
+"""Actor-critics that encode components of what they see before they act on it.
+
+components ──► {velocity, heights, ...} ──► velocity ───────────────────► features
+                                       └──► heights ──► encoder ──► latent ──┘ where the heights stood
+"""
+
+import math
+from collections.abc import Mapping
+
+from torch import Tensor, nn
+
+from poise.errors import InvalidValueError, did_you_mean
+from poise.nn import Conv2dHeadModel, MlpModel
+from poise.policies.actor_critic import ActorCritic, Components, Role, Shapes
+from poise.policies.config import EncoderConfig
+from poise.policies.look import Look, TensorObservation
+from poise.policies.recurrent import ActorCriticRecurrent
+from poise.policies.segments import ObsSegments
+
+
+class ComponentEncoder(nn.Module):
+    """A component (..., *shape) to a latent (..., latent_size) that has passed through the nonlinearity."""
+
+    def __init__(self, name: str, shape: tuple[int, ...], config: EncoderConfig) -> None:
+        super().__init__()
+        self.shape = shape
+        self.output_size = config.latent_size
+        self._images = bool(config.channels)
+        sizes = [*config.hidden_sizes, config.latent_size]
+        self.model: nn.Module
+        if not self._images:
+            self.model = MlpModel(math.prod(shape), sizes, None, config.activation)
+            return
+        if len(shape) not in (2, 3):
+            raise InvalidValueError(f"policy.encoders.{name} has channels, but '{name}' of shape {shape} is no image")
+        image = shape if len(shape) == 3 else (1, *shape)
+        layers = config.channels, config.kernel_sizes, config.strides
+        self.model = Conv2dHeadModel(image, *layers, sizes, nonlinearity=config.activation)
+
+    def forward(self, component: Tensor) -> Tensor:
+        """(..., *shape) to (..., latent_size)."""
+        if not self._images:
+            component = component.flatten(-len(self.shape)) if self.shape else component[..., None]
+        elif len(self.shape) == 2:
+            component = component.unsqueeze(-3)
+        latent: Tensor = self.model(component)
+        return latent
+
+
+class EncoderActorCriticMixin(ActorCritic):
+    """Replaces components by latents of encoders that learn with the policy, as `config.encoders` says.
+
+    The critic's encoders are its own, the actor's ("shared"), or there are none, as `config.critic_encoders` says.
+    """
+
+    def _build_transform(self, segments: ObsSegments, role: Role) -> Shapes:
+        if role == "actor":
+            self.encoders, self.critic_encoders = nn.ModuleDict(), nn.ModuleDict()
+            _check_names(self.config.encoders, *self.segments.values())
+        shapes = dict(segments.shapes)
+        for name in self._encoded(role):
+            if role == "critic" and self._shared:
+                self._check_shared(name)
+            else:
+                made = ComponentEncoder(name, shapes[name], self.config.encoders[name])
+                (self.encoders if role == "actor" else self.critic_encoders)[name] = made
+            shapes[name] = (self.config.encoders[name].latent_size,)
+        return super()._build_transform(ObsSegments(shapes), role)
+
+    def _transform(self, components: Components, look: Look, role: Role) -> Components:
+        latents = {name: self._latent(name, components[name], look, role) for name in self._encoded(role)}
+        return super()._transform(components | latents, look, role)
+
+    def get_encoder_latent(self, observation: TensorObservation, name: str, critic: bool = False) -> Tensor:
+        """(..., latent) of one component of an observation.
+
+        Raises:
+            InvalidValueError: it is not encoded.
+        """
+        role: Role = "critic" if critic else "actor"
+        if name not in self._encoded(role):
+            raise InvalidValueError(f"the {role} does not encode '{name}'; it does {', '.join(self._encoded(role))}")
+        look = Look(observation, {})
+        components = self.segments[role].split(self._normalized(look, role))
+        return self._latent(name, components[name], look, role)
+
+    # --- parts ----------------------------------------------------------------------------------------------------
+
+    @property
+    def _shared(self) -> bool:
+        return self.config.critic_encoders == "shared"
+
+    def _encoded(self, role: Role) -> list[str]:
+        """Components that are encoded."""
+        encodes = role == "actor" or self.config.critic_encoders != "none"
+        return [name for name in self.segments[role].shapes if encodes and name in self.config.encoders]
+
+    def _latent(self, name: str, component: Tensor, look: Look, role: Role) -> Tensor:
+        """A component's latent, worked out once where actor and critic share what they see and the encoder."""
+        encoders = self.encoders if role == "actor" or self._shared else self.critic_encoders
+        reader = "both" if self._shared and self.critic_extractor is None else role
+        return look.once(f"latent of {name} for {reader}", lambda: encoders[name](component))
+
+    def _check_shared(self, name: str) -> None:
+        """An encoder that both use reads the same of both."""
+        own, others = (self.segments[role].shapes.get(name) for role in ("critic", "actor"))
+        if own != others:
+            raise InvalidValueError(
+                f"policy.critic_encoders is 'shared', but '{name}' is {own} to the critic and "
+                f"{others or 'not there'} to the actor; set it to 'own' or 'none'"
+            )
+
+    def _critic_modules(self) -> list[nn.Module]:
+        return [*super()._critic_modules(), self.critic_encoders]
+
+
+class EncoderActorCritic(EncoderActorCriticMixin, ActorCritic):
+    """Encodes some of what it sees."""
+
+
+class EncoderActorCriticRecurrent(EncoderActorCriticMixin, ActorCriticRecurrent):
+    """Encodes some of what it sees, and remembers."""
+
+
+def _check_names(encoders: Mapping[str, EncoderConfig], *segments: ObsSegments) -> None:
+    """Every encoder has something to read."""
+    known = {name: None for each in segments for name in each.shapes}
+    for name in encoders:
+        if name not in known:
+            raise InvalidValueError(
+                f"policy.encoders has one for '{name}'{did_you_mean(name, known)}; the policy sees {', '.join(known)}"
+            )

@@ -1,0 +1,206 @@
+"""Actor-critics that estimate what they are not told.
+
+             ┌─► (memory) ─► network ─► estimates ──► loss against what the critic is told
+components ──┤                              │
+             └──────────────── some replaced by them ──► features
+
+A state estimator and an adaptor of privileged knowledge are the same thing twice, with memories and losses of their
+own; the adaptor comes first, so that the estimator may read its estimates.
+"""
+
+from functools import partial
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from poise.errors import InvalidValueError
+from poise.nn import Memory, MlpModel
+from poise.policies.actor_critic import ActorCritic, Components, Role, Shapes
+from poise.policies.config import EstimatorConfig, MemoryConfig
+from poise.policies.look import Look, TensorObservation
+from poise.policies.recurrent import ActorCriticRecurrent
+from poise.policies.segments import ObsSegments
+
+
+class StateEstimator(nn.Module):
+    """Estimates some components of an observation from others.
+
+    Args:
+        name: "estimator" or "adaptor", what its loss and its draws are called.
+        config: what it reads and estimates, and how.
+        actor, critic: components of what they see.
+        memory: of the policy, None for one without.
+    """
+
+    def __init__(
+        self, name: str, config: EstimatorConfig, actor: ObsSegments, critic: ObsSegments, memory: MemoryConfig | None
+    ) -> None:
+        super().__init__()
+        self.name = name
+        self.config = config
+        self._actor, self._critic = actor, critic
+        self._targets = ObsSegments({target: critic.shapes[target] for target in critic.in_order(config.targets)})
+        self.memory: Memory | None = None
+        if config.use_actor_rnn:
+            if memory is None:
+                raise InvalidValueError(f"policy.{name}.use_actor_rnn needs a policy with memory; set policy.memory")
+            width = memory.hidden_size
+        else:
+            width = actor.width(config.observations)
+            if memory is not None:
+                self.memory = Memory(width, memory.type, memory.num_layers, memory.hidden_size)
+                width = memory.hidden_size
+        if config.replace_prob > 0:
+            for target in config.targets:
+                actor.slice(target)  # what is replaced must be there
+        self.network = MlpModel(width, config.hidden_sizes, self._targets.size, config.activation)
+
+    @property
+    def draw(self) -> str:
+        """Name of the component that tells in which samples the estimates are seen."""
+        return f"{self.name}.replaces"
+
+    def estimate(self, components: Components, look: Look) -> Tensor:
+        """(..., targets) from the components of the actor's observation."""
+        features = self._actor.join(components, self.config.observations)
+        if self.memory is not None:
+            features = look.remember(self.name, self.memory, features)
+        estimates: Tensor = self.network(features)
+        return estimates
+
+    def prepare(self, observation: TensorObservation) -> TensorObservation:
+        """Draw in which samples the estimates are seen, where it is neither all nor none."""
+        if not 0.0 < self.config.replace_prob < 1.0:
+            return observation
+        some = next(iter(observation.values()))
+        return {**observation, self.draw: torch.rand(len(some), device=some.device) < self.config.replace_prob}
+
+    def replace(self, components: Components, estimates: Tensor, look: Look) -> Components:
+        """The components with estimates in place of true values, in all samples unless some were drawn."""
+        given = self.named(estimates.detach())
+        drawn = look.observation.get(self.draw)
+        if drawn is None:
+            return components | given
+        return components | {
+            name: torch.where(drawn.view(*drawn.shape, *[1] * len(self._targets.shapes[name])), value, components[name])
+            for name, value in given.items()
+        }
+
+    def named(self, estimates: Tensor) -> Components:
+        """{target: (..., *shape)}."""
+        return self._targets.split(estimates)
+
+    def loss(self, estimates: Tensor, truth: Components) -> Tensor:
+        """Weighted squared error: coef E[sum over components (estimate - truth)²], of normalised components."""
+        error = estimates - self._targets.join(truth).detach()
+        return self.config.coef * error.square().sum(-1).mean()
+
+
+class _Estimating(ActorCritic):
+    """What an estimator and an adaptor do to a policy."""
+
+    def _estimators(self) -> list[StateEstimator]:
+        """Those there are, in the order in which they estimate."""
+        return []
+
+    def prepare(self, observation: TensorObservation) -> TensorObservation:
+        for estimator in self._estimators():
+            observation = estimator.prepare(observation)
+        return super().prepare(observation)
+
+    def get_estimated_state(self) -> dict[str, Tensor]:
+        """{target: (N, ...)} estimated at the last `act` or `act_inference`, in the observations' units.
+
+        Raises:
+            InvalidValueError: the policy has not acted yet.
+        """
+        if not self._estimated:
+            raise InvalidValueError("the policy has not acted yet; call act or act_inference first")
+        return dict(self._estimated)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return super().__getstate__() | {"_estimated": {}}
+
+    def _build_transform(self, segments: ObsSegments, role: Role) -> Shapes:
+        self._estimated: dict[str, Tensor] = {}
+        return super()._build_transform(segments, role)
+
+    def _keep(self, look: Look) -> None:
+        super()._keep(look)
+        for estimator in self._estimators():
+            estimates = self._estimates(estimator, look).detach()
+            self._estimated |= {name: self._in_units(name, value) for name, value in estimator.named(estimates).items()}
+
+    def _in_units(self, name: str, value: Tensor) -> Tensor:
+        """A normalised component of the critic's, as it was."""
+        normalizer = (self.critic_extractor or self.extractor).normalizer
+        if normalizer is None:
+            return value
+        part = self.segments["critic"].slice(name)
+        scale, shift = normalizer.std[part] + normalizer.eps, normalizer.mean[part]
+        return value * scale.view(value.shape[1:]) + shift.view(value.shape[1:])
+
+    def _transform(self, components: Components, look: Look, role: Role) -> Components:
+        for estimator in self._estimators() if role == "actor" else []:
+            if estimator.config.use_actor_rnn:
+                continue
+            estimates = look.once(estimator.name, partial(estimator.estimate, components, look))
+            if estimator.config.replace_prob > 0:
+                components = estimator.replace(components, estimates, look)
+        return super()._transform(components, look, role)
+
+    def _auxiliary_losses(self, look: Look) -> dict[str, Tensor]:
+        truth = self.segments["critic"].split(self._normalized(look, "critic"))
+        losses = {f"{e.name}_loss": e.loss(self._estimates(e, look), truth) for e in self._estimators()}
+        return super()._auxiliary_losses(look) | losses
+
+    def _estimates(self, estimator: StateEstimator, look: Look) -> Tensor:
+        """Once the actor has looked."""
+        features = self._actor_features(look)
+        return look.once(estimator.name, lambda: estimator.network(features))
+
+
+class EstimatorMixin(_Estimating):
+    """Estimates what `config.estimator` says."""
+
+    def _build_transform(self, segments: ObsSegments, role: Role) -> Shapes:
+        if role == "actor":
+            self.estimator = _build("estimator", self, segments)
+        return super()._build_transform(segments, role)
+
+    def _estimators(self) -> list[StateEstimator]:
+        return [*super()._estimators(), self.estimator]
+
+
+class PrivilegeEstimatorMixin(_Estimating):
+    """Estimates what `config.adaptor` says, which is meant for what only the critic is told."""
+
+    def _build_transform(self, segments: ObsSegments, role: Role) -> Shapes:
+        if role == "actor":
+            self.adaptor = _build("adaptor", self, segments)
+        return super()._build_transform(segments, role)
+
+    def _estimators(self) -> list[StateEstimator]:
+        return [self.adaptor, *super()._estimators()]
+
+
+def _build(name: Literal["estimator", "adaptor"], policy: ActorCritic, segments: ObsSegments) -> StateEstimator:
+    """A policy's estimator, as its configuration says."""
+    config = policy.config.estimator if name == "estimator" else policy.config.adaptor
+    if config is None:
+        raise InvalidValueError(f"{type(policy).__name__} needs policy.{name}")
+    memory = policy.config.memory if policy.is_recurrent else None
+    return StateEstimator(name, config, segments, policy.segments["critic"], memory)
+
+
+class StateAc(EstimatorMixin, ActorCritic):
+    """Estimates."""
+
+
+class StateAcRecurrent(EstimatorMixin, ActorCriticRecurrent):
+    """Estimates, and remembers."""
+
+
+class PrivilegeStateAcRecurrent(PrivilegeEstimatorMixin, EstimatorMixin, ActorCriticRecurrent):
+    """Estimates twice, and remembers."""

@@ -1,0 +1,80 @@
+"""`obs_segments`: the one place that turns a flat observation into its components, and back."""
+
+import math
+from collections.abc import Iterable, Mapping
+
+import torch
+from torch import Tensor
+
+from poise.errors import InvalidValueError, did_you_mean
+
+
+class ObsSegments:
+    """Components that lie one after another along the last axis of a vector.
+
+    Args:
+        shapes: name to shape of each component, in their order; an integer n stands for (n,).
+
+    Attributes:
+        size: length of the vector.
+    """
+
+    def __init__(self, shapes: Mapping[str, int | tuple[int, ...]]) -> None:
+        self.shapes = {name: (shape,) if isinstance(shape, int) else tuple(shape) for name, shape in shapes.items()}
+        self._slices: dict[str, slice] = {}
+        self.size = 0
+        for name, shape in self.shapes.items():
+            width = math.prod(shape)
+            self._slices[name] = slice(self.size, self.size + width)
+            self.size += width
+
+    def slice(self, name: str) -> slice:
+        """Where a component lies.
+
+        Raises:
+            InvalidValueError: there is none of that name.
+        """
+        if name not in self._slices:
+            raise InvalidValueError(
+                f"the observation has no component '{name}'{did_you_mean(name, self.shapes)}; "
+                f"it has {', '.join(self.shapes)}"
+            )
+        return self._slices[name]
+
+    def in_order(self, names: Iterable[str]) -> list[str]:
+        """Components of these names, in the order in which they lie, whatever order is asked for.
+
+        Raises:
+            InvalidValueError: there is none of some name.
+        """
+        wanted = {name for name in names if self.slice(name)}
+        return [name for name in self.shapes if name in wanted]
+
+    def width(self, names: Iterable[str]) -> int:
+        """Numbers in these components."""
+        return sum(math.prod(self.shapes[name]) for name in self.in_order(names))
+
+    def split(self, vector: Tensor) -> dict[str, Tensor]:
+        """(..., size) to {name: (..., *shape)}, views of it.
+
+        Raises:
+            InvalidValueError: the vector has another length.
+        """
+        if vector.shape[-1] != self.size:
+            raise InvalidValueError(
+                f"the observation has {vector.shape[-1]} numbers, but its segments {', '.join(self.shapes)} "
+                f"have {self.size}"
+            )
+        return {
+            name: vector[..., part].unflatten(-1, self.shapes[name]) if self.shapes[name] else vector[..., part.start]
+            for name, part in self._slices.items()
+        }
+
+    def join(self, components: Mapping[str, Tensor], names: Iterable[str] | None = None) -> Tensor:
+        """{name: (..., *shape)} to (..., size), or only some of them; in the order in which they lie."""
+        chosen = self.shapes if names is None else self.in_order(names)
+        return torch.cat([self._flat(name, components[name]) for name in chosen], dim=-1)
+
+    def _flat(self, name: str, value: Tensor) -> Tensor:
+        dims = len(self.shapes[name])
+        return value.flatten(-dims) if dims else value[..., None]

@@ -1,0 +1,61 @@
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.testing import assert_close
+
+from poise.errors import PoiseError
+from poise.policies import ActorCritic, EncoderActorCritic
+
+MakePolicy = Callable[..., ActorCritic]
+Observe = Callable[..., dict[str, Tensor]]
+HEIGHTS = {"encoders": {"heights": {"latent_size": 4, "hidden_sizes": [6]}}}
+
+
+def made(make_policy: MakePolicy, **config: Any) -> EncoderActorCritic:
+    policy = make_policy(**config)
+    policy.__class__ = EncoderActorCritic  # the same hooks under the published name
+    assert isinstance(policy, EncoderActorCritic)
+    return policy
+
+
+def test_the_latent_stands_where_the_component_stood(make_policy: MakePolicy, observe: Observe) -> None:
+    policy, seen = made(make_policy, **HEIGHTS), observe(5)
+    read: list[Tensor] = []
+    policy.actor.register_forward_pre_hook(lambda _, inputs: read.append(inputs[0]))
+    policy.infer(seen, {})
+    latent = policy.get_encoder_latent(seen, "heights")
+    # position (2), speed (1), heights (12, now 4), wind (2)
+    assert_close(read[0][:, 3:7], latent)
+    whole = policy.extractor(seen)
+    assert_close(read[0][:, :3], whole[:, :3])
+    assert_close(read[0][:, 7:], whole[:, 15:])
+
+
+def test_latents_pass_through_the_nonlinearity(make_policy: MakePolicy, observe: Observe) -> None:
+    policy = made(make_policy, encoders={"heights": {"latent_size": 8, "activation": "relu"}})
+    assert policy.get_encoder_latent(observe(50), "heights").min() == 0.0
+
+
+@pytest.mark.parametrize(("critic", "own"), [("own", 1), ("shared", 0), ("none", 0)])
+def test_whose_encoders_the_critic_uses(make_policy: MakePolicy, observe: Observe, critic: str, own: int) -> None:
+    policy, seen = made(make_policy, **HEIGHTS, critic_encoders=critic), observe(3)
+    assert len(policy.critic_encoders) == own
+    gradient = torch.autograd.grad(
+        policy.value_of(seen, {}).sum(), list(policy.encoders.parameters()), allow_unused=True
+    )
+    assert all((part is not None) == (critic == "shared") for part in gradient)
+    if critic == "none":
+        with pytest.raises(PoiseError, match="the critic does not encode 'heights'"):
+            policy.get_encoder_latent(seen, "heights", critic=True)
+
+
+def test_wrong_use(make_policy: MakePolicy) -> None:
+    with pytest.raises(PoiseError, match="one for 'height'.*did you mean 'heights'.*position, speed"):
+        make_policy(encoders={"height": {}})
+    with pytest.raises(PoiseError, match="'heights' is .3, 4. to the critic and not there to the actor"):
+        make_policy(**HEIGHTS, critic_encoders="shared", observations=["speed"], critic_observations=["heights"])
+    with pytest.raises(PoiseError, match="has channels, but 'wind' of shape .2,. is no image"):
+        make_policy(encoders={"wind": {"channels": [2], "kernel_sizes": [1], "strides": [1]}})

@@ -1,0 +1,167 @@
+"""What holds for every kind of policy that a configuration can describe."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from gymnasium import spaces
+from torch import Tensor
+from torch.testing import assert_close
+
+from poise.algorithms import PPO
+from poise.nn import forget
+from poise.policies import ActorCritic
+from poise.policies.look import Look
+from poise.storage import Minibatch, Rollout
+
+MakePolicy = Callable[..., ActorCritic]
+MakePPO = Callable[..., PPO]
+Experience = Callable[..., Rollout]
+ENVS, STEPS = 5, 24
+LSTM = {"memory": {"hidden_size": 8, "num_layers": 2}}
+GRU = {"memory": {"type": "gru", "hidden_size": 8}}
+ENCODERS = {
+    "heights": {"latent_size": 4, "channels": [3], "kernel_sizes": [2], "strides": [1], "hidden_sizes": [6]},
+    "wind": {"latent_size": 3, "hidden_sizes": [5]},
+}
+ESTIMATES = {"observations": ["position", "heights"], "targets": ["speed", "wind"], "hidden_sizes": [7]}
+ADAPTS = {"observations": ["speed"], "targets": ["heights"], "hidden_sizes": [7], "replace_prob": 0.3}
+APART = {"observations": ["position", "heights"], "critic_observations": ["wind", "heights", "speed"]}
+ZOO: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "lstm": LSTM,
+    "gru": GRU,
+    "critic sees otherwise": APART | LSTM,
+    "encoders": {"encoders": ENCODERS},
+    "shared encoders": {"encoders": ENCODERS, "critic_encoders": "shared"} | GRU,
+    "encoders of the actor": {"encoders": ENCODERS, "critic_encoders": "none"} | LSTM,
+    "shared encoders, critic sees otherwise": {"encoders": {"heights": ENCODERS["heights"]}, **APART}
+    | {"critic_encoders": "shared"},
+    "estimator": {"estimator": ESTIMATES},
+    "estimator that replaces": {"estimator": ESTIMATES | {"replace_prob": 1.0}},
+    "estimator that replaces some": {"estimator": ESTIMATES | {"replace_prob": 0.5}},
+    "estimator with memory that replaces some": {"estimator": ESTIMATES | {"replace_prob": 0.5}} | LSTM,
+    "estimator on the actor's memory": {"estimator": ESTIMATES | {"observations": [], "use_actor_rnn": True}} | GRU,
+    "adaptor": {"adaptor": ADAPTS},
+    "everything": {
+        "adaptor": ADAPTS,
+        "estimator": ESTIMATES | {"replace_prob": 0.5},
+        "encoders": ENCODERS,
+        "critic_encoders": "shared",
+    }
+    | LSTM,
+}
+ENDS: dict[str, Callable[[int], Tensor]] = {
+    "never": lambda t: torch.zeros(ENVS, dtype=torch.bool),
+    "now and then": lambda t: torch.rand(ENVS) < 0.1,
+    "always": lambda t: torch.ones(ENVS, dtype=torch.bool),
+    "all at once": lambda t: torch.full((ENVS,), t % 7 == 6),
+    "with the rollout": lambda t: torch.full((ENVS,), t == STEPS - 1),
+}
+MEMORIES = [name for name, config in ZOO.items() if "memory" in config]
+with_memory = pytest.mark.parametrize("config", [ZOO[name] for name in MEMORIES], ids=MEMORIES)
+zoo = pytest.mark.parametrize("config", ZOO.values(), ids=ZOO)
+ends_of_episodes = pytest.mark.parametrize("ends", ENDS.values(), ids=ENDS)
+
+
+@zoo
+@ends_of_episodes
+@pytest.mark.parametrize("space", [spaces.Box(-1, 1, (2,)), spaces.Discrete(3, start=1)], ids=["box", "discrete"])
+def test_the_first_minibatch_sees_a_ratio_of_one(
+    make_ppo: MakePPO,
+    experience: Experience,
+    config: dict[str, Any],
+    ends: Callable[[int], Tensor],
+    space: spaces.Space[Any],
+) -> None:
+    ppo = make_ppo(config, space=space, num_steps=STEPS, num_minibatches=2, num_epochs=2)
+    rollout = Rollout(STEPS, ENVS)
+    for _ in range(2):  # the second begins with what is remembered, by weights that have changed since
+        experience(ppo, rollout, ends)
+        with torch.no_grad():
+            for batch in minibatches(ppo, rollout, count=3):
+                judged = ppo.policy.judge(batch.observations, batch.actions, batch.sequences)
+                ratio = torch.exp(judged.log_probs - batch.log_probs)
+                assert_close(ratio, torch.ones_like(ratio), atol=1e-5, rtol=0)
+                assert_close(ppo.values.denormalize(judged.values), batch.values, atol=1e-4, rtol=1e-4)
+        ppo.update(rollout, torch.zeros(ENVS), 0.0)
+
+
+@pytest.mark.parametrize(
+    "config", [c for c in ZOO.values() if "memory" in c], ids=[n for n in ZOO if "memory" in ZOO[n]]
+)
+@ends_of_episodes
+def test_learning_from_sequences_is_learning_from_their_steps(
+    make_ppo: MakePPO, experience: Experience, config: dict[str, Any], ends: Callable[[int], Tensor]
+) -> None:
+    ppo = make_ppo(config, num_steps=STEPS)
+    rollout = Rollout(STEPS, ENVS)
+    for _ in range(2):
+        experience(ppo, rollout, ends)
+    (batch,) = minibatches(ppo, rollout, count=1)
+    loss, _ = ppo._loss(ppo.policy, batch, 0.0)
+    found = torch.autograd.grad(loss, list(ppo.policy.parameters()), materialize_grads=True)
+    stepwise = torch.autograd.grad(loss_step_by_step(ppo, batch), list(ppo.policy.parameters()), materialize_grads=True)
+    for ours, theirs in zip(found, stepwise, strict=True):
+        assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+def loss_step_by_step(ppo: PPO, batch: Minibatch) -> Tensor:
+    """PPO's loss, looking at one observation after the other."""
+    assert batch.sequences is not None
+    states, starts = batch.sequences
+    judged, auxiliary = [], []
+    for t in range(STEPS):
+        look = Look({name: value[t] for name, value in batch.observations.items()}, forget(states, starts[t]))
+        distribution, values = ppo.policy._distribution(look), ppo.policy._values(look)
+        judged.append((distribution.log_prob(batch.actions[t]), values))
+        auxiliary.append(sum(ppo.policy._auxiliary_losses(look).values(), torch.zeros(())))
+        states = look.states
+    log_probs, values = (torch.stack(parts) for parts in zip(*judged, strict=True))
+    ratio = torch.exp(log_probs - batch.log_probs)
+    surrogate = torch.min(ratio * batch.advantages, ratio.clamp(0.8, 1.2) * batch.advantages).mean()
+    critic = (values - batch.returns).square().mean()
+    return critic - surrogate + torch.stack(auxiliary).mean()
+
+
+def minibatches(ppo: PPO, rollout: Rollout, count: int) -> list[Minibatch]:
+    rollout.fill(advantages=torch.randn(STEPS, ENVS), returns=torch.randn(STEPS, ENVS))
+    return list(rollout.minibatches(count, 1, sequences=ppo.policy.is_recurrent))
+
+
+@zoo
+def test_states_continue_bit_for_bit(make_ppo: MakePPO, experience: Experience, config: dict[str, Any]) -> None:
+    found = []
+    for breaks in (False, True):
+        ppo, rollout = make_ppo(config, num_steps=STEPS, ewma={}), Rollout(STEPS, ENVS)
+        for _ in range(2):
+            if breaks:
+                state, ppo = ppo.state(), make_ppo(config, num_steps=STEPS, ewma={})
+                ppo.load_state(state)
+            torch.manual_seed(7)
+            experience(ppo, rollout, ENDS["now and then"])
+            ppo.update(rollout, torch.zeros(ENVS), 0.0)
+        found.append(ppo.state())
+    assert_close(found[0], found[1], rtol=0, atol=0)
+
+
+@zoo
+def test_every_parameter_learns(make_ppo: MakePPO, experience: Experience, config: dict[str, Any]) -> None:
+    ppo = make_ppo(config, num_steps=STEPS)
+    before = {name: value.clone() for name, value in ppo.policy.named_parameters()}
+    ppo.update(experience(ppo, Rollout(STEPS, ENVS), ENDS["now and then"]), torch.zeros(ENVS), 0.0)
+    assert not [name for name, value in ppo.policy.named_parameters() if torch.equal(value, before[name])]
+
+
+@zoo
+def test_samples_do_not_see_each_other(
+    make_policy: MakePolicy, observe: Callable[..., dict[str, Tensor]], config: dict[str, Any]
+) -> None:
+    policy, seen = make_policy(**config), observe(ENVS)
+    together, _ = policy.infer(seen, {})
+    for i in range(ENVS):
+        alone, _ = policy.infer({name: value[i : i + 1] for name, value in seen.items()}, {})
+        assert_close(alone[0], together[i])
+    backwards = dict(reversed(seen.items()))
+    assert_close(policy.infer(backwards, {})[0], together, rtol=0, atol=0)
