@@ -162,7 +162,7 @@ def test_spawned_a_centimetre_higher_than_the_highest_node_below_the_ball(make_r
     for robot in range(5):
         lift = 0.1 * simulation.heights[robot][np.ix_(near, near)].max() + 0.01
         assert base_position(env)[robot] == pytest.approx([0.0, 0.0, 0.24 + lift], abs=1e-6)
-        assert simulation.ball_centre(robot) == pytest.approx([0.0, 0.0, 0.12 + lift], abs=1e-6)
+        assert simulation.ball_centres()[robot] == pytest.approx([0.0, 0.0, 0.12 + lift], abs=1e-6)
 
 
 def test_nothing_touches_the_ground_at_the_start(make_robots: MakeRobots) -> None:
@@ -182,7 +182,7 @@ def test_robots_come_to_rest_on_flat_ground(make_robots: MakeRobots) -> None:
     heights = []
     for _ in range(200):
         env.step(np.zeros((1, 3)))
-        heights.append(env.task.simulation.ball_centre(0)[2])
+        heights.append(env.task.simulation.ball_centres()[0, 2])
     assert heights[-1] == pytest.approx(0.09, abs=0.005), "contacts are soft: the robot's weight presses the ball in"
     assert np.ptp(heights[-50:]) < 1e-3
 

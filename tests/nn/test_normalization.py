@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from poise.nn import EmpiricalNormalization
+from poise.nn import EmpiricalNormalization, Normalize, Normalizer, RunningMeanStd
 
 
 def test_moments_over_batches_are_those_of_all_samples() -> None:
@@ -56,3 +56,30 @@ def test_it_stops_after_as_many_samples_as_asked() -> None:
     for value in (0.0, 1.0, 100.0):
         normalizer.update(torch.full((6, 1), value))
     assert_close(normalizer.mean, torch.tensor([0.5]))
+
+
+# --- of streams in numpy ------------------------------------------------------------------------------------------
+
+
+def test_moments_of_a_stream_are_those_of_all_of_it() -> None:
+    samples = np.random.default_rng(0).normal(3.0, 2.0, (1000, 4))
+    running = RunningMeanStd(epsilon=0.0, shape=(4,))
+    for part in np.split(samples, [1, 10, 11, 400]):
+        running.update(part)
+    np.testing.assert_allclose(running.mean, samples.mean(axis=0))
+    np.testing.assert_allclose(running.var, samples.var(axis=0))
+    assert running.count == 1000
+
+
+def test_a_normalizer_does_the_same_to_arrays_and_tensors() -> None:
+    normalizer = Normalizer(2, epsilon=0.0, clip_obs=1.5)
+    policy, expert = np.array([[0.0, 10.0], [2.0, 10.0]]), np.array([[4.0, 30.0], [6.0, 30.0]])
+    normalizer.update_normalizer(policy, expert)  # means 3 and 20, variances 5 and 100
+    sample = np.array([[3.0 + 5.0**0.5, 90.0]])
+    np.testing.assert_allclose(normalizer.normalize(sample), [[1.0, 1.5]], rtol=1e-4)
+    assert_close(normalizer.normalize_torch(torch.tensor(sample)), torch.tensor(normalizer.normalize(sample)))
+    assert normalizer.mean.tolist() == pytest.approx([3.0, 20.0], rel=1e-4)  # normalising leaves them alone
+
+
+def test_unit_length() -> None:
+    assert_close(Normalize()(torch.tensor([[3.0, 4.0], [0.0, 0.0]])), torch.tensor([[0.6, 0.8], [0.0, 0.0]]))

@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from poise.envs import rotations
+from poise.envs.options import HeightScanOptions
+from poise.sim.terrain import TerrainOptions
 
 Array = NDArray[np.float64]
 
@@ -53,3 +55,23 @@ def goal(direction: Array, frame: Array | None) -> Array:
         return direction
     level = np.concatenate([direction, np.zeros((len(direction), 1))], axis=1)
     return rotations.rotate(rotations.inverse(frame), level)[:, :2]
+
+
+def heights(
+    terrain: TerrainOptions, nodes: NDArray[np.float32], ball: Array, heading: Array, scan: HeightScanOptions
+) -> Array:
+    """(N, size, size) m: the ground around each ball, relative to the ground below it.
+
+    Args:
+        terrain: what `nodes` (N, n, n) are heights of.
+        ball: (N, 2) x and y, m.
+        heading: (N, 4) upright axes of the grid: the first index counts along x, ahead, the second along y, left.
+        scan: the grid.
+    """
+    offsets = scan.spacing * (np.arange(scan.size) - scan.size // 2)
+    ahead, left = (axis.ravel() for axis in np.meshgrid(offsets, offsets, indexing="ij"))
+    cosine, sine = 1.0 - 2.0 * heading[:, 3:] ** 2, 2.0 * heading[:, :1] * heading[:, 3:]
+    turned = np.stack([cosine * ahead - sine * left, sine * ahead + cosine * left], axis=-1)
+    around = terrain.ground(nodes, ball[:, None] + turned)
+    below = terrain.ground(nodes, ball[:, None])
+    return (around - below).reshape(len(ball), scan.size, scan.size)

@@ -86,6 +86,21 @@ class CameraOptions(Config):
     rgb: bool = Field(False, description="4 channels (red, green, blue, depth) through MuJoCo's renderer; needs OpenGL")
 
 
+class HeightScanOptions(Config):
+    """Ground heights around the robot, told as they are: for critics and teachers, no robot has them."""
+
+    enabled: bool = False
+    size: int = Field(7, ge=1, le=65, description="points along each side of a square grid centred below the ball, odd")
+    spacing: float = Field(0.1, gt=0, le=1, description="distance of neighbouring points, m")
+
+    @field_validator("size")
+    @classmethod
+    def _odd(cls, size: int) -> int:
+        if size % 2 == 0:
+            raise ValueError(f"must be odd, so that a point lies below the ball, got {size}")
+        return size
+
+
 class NoiseOptions(Config):
     """Standard deviations of Gaussian sensor noise."""
 
@@ -111,6 +126,7 @@ class BallbotOptions(Config):
     goal: GoalOptions = GoalOptions()
     start: StartOptions = StartOptions()
     cameras: CameraOptions = CameraOptions()
+    heights: HeightScanOptions = HeightScanOptions()
     noise: NoiseOptions = NoiseOptions()
     pushes: PushOptions = PushOptions()
     max_steps: int = Field(4000, ge=1, description="time steps of the physics after which an episode is truncated")

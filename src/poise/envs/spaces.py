@@ -26,6 +26,9 @@ def observation_space(options: BallbotOptions) -> spaces.Dict:
     }
     if options.goal.is_observed:
         parts["goal"] = spaces.Box(-1.0, 1.0, (2,), np.float32)
+    if options.heights.enabled:
+        highest = options.terrain.height
+        parts["heights"] = spaces.Box(-highest, highest, (options.heights.size,) * 2, np.float32)
     cameras = options.cameras
     if cameras.enabled:
         shape = (4 if cameras.rgb else 1, cameras.height, cameras.width)

@@ -133,6 +133,14 @@ class BallbotTask:
         }
         if options.goal.is_observed:
             sensed["goal"] = observations.goal(self._goal, frame)
+        if options.heights.enabled:
+            sensed["heights"] = observations.heights(
+                options.terrain,
+                self.simulation.heights,
+                self.simulation.ball_centres()[:, :2],
+                rotations.heading(quaternion),
+                options.heights,
+            )
         self._disturbances.blur(sensed)
         result: Observation = {name: value.astype(np.float32) for name, value in sensed.items()}
         if self.vision is not None:
@@ -319,7 +327,7 @@ class BallbotTask:
         yaw = np.radians(generator.uniform(-start.yaw, start.yaw, 1))
         turn = rotations.product(rotations.about(axis, tilt), rotations.about(np.array([[0.0, 0.0, 1.0]]), yaw))
         base = simulation.qpos[robot, simulation.base_qpos : simulation.base_qpos + 7]
-        centre = simulation.ball_centre(robot)
+        centre = simulation.ball_centres()[robot]
         base[:3] = centre + rotations.rotate(turn, (base[:3] - centre)[None])[0]
         base[3:] = turn[0]
 

@@ -4,7 +4,7 @@ from poise.nn.convolutions import Conv2dHeadModel, Conv2dModel, conv2d_output_sh
 from poise.nn.distributions import ActionDistribution, Categorical, CategoricalHead, DiagonalGaussian, GaussianHead
 from poise.nn.memory import LstmHiddenState, Memory, forget
 from poise.nn.mlp import MlpModel, get_activation_Cls, orthogonal_
-from poise.nn.normalization import EmpiricalNormalization
+from poise.nn.normalization import EmpiricalNormalization, Normalize, Normalizer, RunningMeanStd
 from poise.nn.trajectories import Trajectories
 
 __all__ = [
@@ -19,6 +19,9 @@ __all__ = [
     "LstmHiddenState",
     "Memory",
     "MlpModel",
+    "Normalize",
+    "Normalizer",
+    "RunningMeanStd",
     "Trajectories",
     "conv2d_output_shape",
     "forget",

@@ -1,7 +1,21 @@
 """Running statistics that bring inputs and targets to a common scale."""
 
+from typing import Any
+
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+def combine_moments(mean: Any, var: Any, other_mean: Any, other_var: Any, share: Any) -> tuple[Any, Any]:
+    """Mean and variance of two sets together (Chan, Golub and LeVeque, 1979), arrays or tensors.
+
+    share: of the samples, the others'.
+    """
+    gap = other_mean - mean
+    return mean + share * gap, var + share * (other_var - var + (1.0 - share) * gap * gap)
 
 
 class EmpiricalNormalization(nn.Module):
@@ -44,7 +58,7 @@ class EmpiricalNormalization(nn.Module):
 
     @torch.no_grad()
     def update(self, x: Tensor) -> None:
-        """Take in samples (..., *shape) (Chan, Golub and LeVeque, 1979: moments of two sets combined)."""
+        """Take in samples (..., *shape)."""
         if self.until is not None and self.count >= self.until:
             return
         samples = x.reshape(-1, *self.mean.shape)
@@ -53,11 +67,74 @@ class EmpiricalNormalization(nn.Module):
         mean, var = samples.mean(dim=0), samples.var(dim=0, correction=0)
         total = self.count + len(samples)
         share = (len(samples) / total).to(self.mean.dtype)
-        gap = mean - self.mean
-        self.mean += share * gap
-        self.var += share * (var - self.var + (1.0 - share) * gap * gap)
+        mean, var = combine_moments(self.mean, self.var, mean, var, share)
+        self.mean.copy_(mean)
+        self.var.copy_(var)
         self.count.copy_(total)
 
     def inverse(self, y: Tensor) -> Tensor:
         """Undo `forward`, but for the clipping."""
         return y * (self.std + self.eps) + self.mean
+
+
+class Normalize(nn.Module):
+    """Vectors of unit length: x / max(|x|, eps) along the last axis."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(..., n) to the same."""
+        return F.normalize(input, dim=-1)
+
+
+class RunningMeanStd:
+    """Mean and variance of a stream of numpy arrays.
+
+    Args:
+        epsilon: how many samples the initial mean 0 and variance 1 count for.
+        shape: of one sample.
+    """
+
+    def __init__(self, epsilon: float = 1e-4, shape: tuple[int, ...] = ()) -> None:
+        self.mean = np.zeros(shape)
+        self.var = np.ones(shape)
+        self.count = epsilon
+
+    def update(self, arr: NDArray[Any]) -> None:
+        """Take in samples (B, *shape)."""
+        self.update_from_moments(arr.mean(axis=0), arr.var(axis=0), len(arr))
+
+    def update_from_moments(self, batch_mean: NDArray[Any], batch_var: NDArray[Any], batch_count: float) -> None:
+        """Take in a batch of which only these are known."""
+        self.count += batch_count
+        share = batch_count / self.count
+        self.mean, self.var = combine_moments(self.mean, self.var, batch_mean, batch_var, share)
+
+
+class Normalizer(RunningMeanStd):
+    """Normalises numpy arrays and tensors by what it has taken in, and clips them.
+
+    Normalising never moves the statistics.
+
+    Args:
+        input_dim: shape of one sample.
+        epsilon: added to the variance.
+        clip_obs: bound of the result's magnitude.
+    """
+
+    def __init__(self, input_dim: int | tuple[int, ...], epsilon: float = 1e-4, clip_obs: float = 10.0) -> None:
+        super().__init__(shape=(input_dim,) if isinstance(input_dim, int) else input_dim)
+        self.epsilon = epsilon
+        self.clip_obs = clip_obs
+
+    def normalize(self, input: NDArray[Any]) -> NDArray[Any]:
+        """(..., *shape) to the same."""
+        scaled: NDArray[Any] = (input - self.mean) / np.sqrt(self.var + self.epsilon)
+        return np.clip(scaled, -self.clip_obs, self.clip_obs)
+
+    def normalize_torch(self, input: Tensor) -> Tensor:
+        """(..., *shape) to the same, on its device."""
+        mean, var = (torch.as_tensor(part, dtype=input.dtype, device=input.device) for part in (self.mean, self.var))
+        return ((input - mean) / torch.sqrt(var + self.epsilon)).clamp(-self.clip_obs, self.clip_obs)
+
+    def update_normalizer(self, *streams: NDArray[Any]) -> None:
+        """Take in raw samples (B, *shape) of several streams, such as a policy's and an expert's, as one."""
+        self.update(np.concatenate(streams))

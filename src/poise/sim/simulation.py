@@ -101,10 +101,13 @@ class Simulation:
         except SimulationError as error:
             self.qvel[error.ids] = np.nan
 
-    def ball_centre(self, robot: int) -> Array:
-        """(3,) centre of a robot's ball, m, while the ball is not turned."""
-        first = self.ball_qpos
-        return self.qpos[robot, first : first + 3] + self.model.geom("ball").pos
+    def ball_centres(self) -> Array:
+        """(N, 3) centres of the balls, m; the ball's own frame, which turns with it, is above its centre."""
+        first, offset = self.ball_qpos, self.model.geom("ball").pos[2]
+        w, x, y, z = self.qpos[:, first + 3 : first + 7].T
+        axis = np.stack([2.0 * (x * z + w * y), 2.0 * (y * z - w * x), 1.0 - 2.0 * (x * x + y * y)], axis=1)
+        centres: Array = self.qpos[:, first : first + 3] + offset * axis
+        return centres
 
     def diverged(self) -> NDArray[np.bool_]:
         """(N,) which robots' states are not finite or beyond reason."""

@@ -48,6 +48,29 @@ class TerrainOptions(Config):
             return np.zeros((self.nodes, self.nodes), np.float32)
         return perlin_terrain(self.nodes, self.scale, self.octaves, self.persistence, self.lacunarity, seed)
 
+    def ground(self, heights: NDArray[np.float32], points: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The ground's height below points, m, as MuJoCo's triangles have it; beyond the map, that of its edge.
+
+        Args:
+            heights: (N, nodes, nodes) in [0, 1], a terrain for each robot.
+            points: (N, ..., 2) x and y, m.
+
+        Returns:
+            (N, ...) m.
+        """
+        last = self.nodes - 1
+        along = np.clip((points + self.half_size) / self.cell, 0.0, last)
+        corner = np.minimum(along.astype(np.int64), last - 1)
+        (u, v), (col, row) = np.moveaxis(along - corner, -1, 0), np.moveaxis(corner, -1, 0)
+        robot = np.arange(len(heights)).reshape(-1, *[1] * (row.ndim - 1))
+        # A cell is split along the diagonal between these two nodes; the third is the one on the point's side.
+        low, high = heights[robot, row, col], heights[robot, row + 1, col + 1]
+        right = u >= v
+        side = heights[robot, np.where(right, row, row + 1), np.where(right, col + 1, col)]
+        first, second = np.where(right, u, v), np.where(right, v, u)
+        ground: NDArray[np.float64] = self.height * (low + first * (side - low) + second * (high - side))
+        return ground
+
 
 def perlin_terrain(
     nodes: int,
