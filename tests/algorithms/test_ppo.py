@@ -218,7 +218,7 @@ def test_a_proximal_average_holds_the_policy_back_from_moving_on(make_ppo: MakeP
 class Pulled(ActorCritic):
     """Has a loss of its own, as estimators will."""
 
-    def _auxiliary_losses(self, look: Any) -> dict[str, Tensor]:
+    def auxiliary_losses(self, look: Any) -> dict[str, Tensor]:
         return {"pull": 100.0 * (self.actor.model[0].bias - 3.0).square().mean()}
 
 

@@ -116,7 +116,7 @@ def loss_step_by_step(ppo: PPO, batch: Minibatch) -> Tensor:
         look = Look({name: value[t] for name, value in batch.observations.items()}, forget(states, starts[t]))
         distribution, values = ppo.policy._distribution(look), ppo.policy._values(look)
         judged.append((distribution.log_prob(batch.actions[t]), values))
-        auxiliary.append(sum(ppo.policy._auxiliary_losses(look).values(), torch.zeros(())))
+        auxiliary.append(sum(ppo.policy.auxiliary_losses(look).values(), torch.zeros(())))
         states = look.states
     log_probs, values = (torch.stack(parts) for parts in zip(*judged, strict=True))
     ratio = torch.exp(log_probs - batch.log_probs)

@@ -74,7 +74,7 @@ class ActorCritic(nn.Module):
             "actor": ObsSegments(self.extractor.shapes),
             "critic": ObsSegments((self.critic_extractor or self.extractor).shapes),
         }
-        actor, critic = (ObsSegments(self._build_transform(self.segments[role], role)) for role in ROLES)
+        actor, critic = (ObsSegments(self.build_transform(self.segments[role], role)) for role in ROLES)
         self._transformed = {"actor": actor, "critic": critic}
         widths = self._build_memories(actor.size, critic.size)
         num_outputs, self.head = _head(action_space, config)
@@ -124,7 +124,7 @@ class ActorCritic(nn.Module):
         look = Look(observation, {}) if sequences is None else Look(observation, *sequences)
         distribution, values = self._distribution(look), self._values(look)
         log_probs, entropies = distribution.log_prob(actions), distribution.entropy()
-        return Judgement(distribution, log_probs, entropies, values, self._auxiliary_losses(look))
+        return Judgement(distribution, log_probs, entropies, values, self.auxiliary_losses(look))
 
     def evaluate_actions(
         self, observation: TensorObservation, actions: Tensor, sequences: Sequences | None = None
@@ -171,15 +171,15 @@ class ActorCritic(nn.Module):
 
     # --- parts ----------------------------------------------------------------------------------------------------
 
-    def _build_transform(self, segments: ObsSegments, role: Role) -> Shapes:
-        """Make what `_transform` needs of components that lie so; returns the shapes of what it makes of them."""
+    def build_transform(self, segments: ObsSegments, role: Role) -> Shapes:
+        """Make what `transform` needs of components that lie so; returns the shapes of what it makes of them."""
         return segments.shapes
 
-    def _transform(self, components: Components, look: Look, role: Role) -> Components:
+    def transform(self, components: Components, look: Look, role: Role) -> Components:
         """What the actor or the critic reads in place of an observation's normalised components."""
         return components
 
-    def _auxiliary_losses(self, look: Look) -> dict[str, Tensor]:
+    def auxiliary_losses(self, look: Look) -> dict[str, Tensor]:
         """Further losses, after the actor and the critic have looked."""
         return {}
 
@@ -197,13 +197,13 @@ class ActorCritic(nn.Module):
 
     def _features(self, look: Look, role: Role) -> Tensor:
         """The extractor's features, transformed if there is anything to transform them."""
-        features = self._normalized(look, role)
-        if type(self)._transform is ActorCritic._transform:
+        features = self.normalized(look, role)
+        if type(self).transform is ActorCritic.transform:
             return features
-        components = self._transform(self.segments[role].split(features), look, role)
+        components = self.transform(self.segments[role].split(features), look, role)
         return self._transformed[role].join(components)
 
-    def _normalized(self, look: Look, role: Role) -> Tensor:
+    def normalized(self, look: Look, role: Role) -> Tensor:
         """An observation's components, normalised and side by side."""
         if role == "critic" and self.critic_extractor is not None:
             own = self.critic_extractor

@@ -53,7 +53,7 @@ class EncoderActorCriticMixin(ActorCritic):
     The critic's encoders are its own, the actor's ("shared"), or there are none, as `config.critic_encoders` says.
     """
 
-    def _build_transform(self, segments: ObsSegments, role: Role) -> Shapes:
+    def build_transform(self, segments: ObsSegments, role: Role) -> Shapes:
         if role == "actor":
             self.encoders, self.critic_encoders = nn.ModuleDict(), nn.ModuleDict()
             _check_names(self.config.encoders, *self.segments.values())
@@ -65,11 +65,11 @@ class EncoderActorCriticMixin(ActorCritic):
                 made = ComponentEncoder(name, shapes[name], self.config.encoders[name])
                 (self.encoders if role == "actor" else self.critic_encoders)[name] = made
             shapes[name] = (self.config.encoders[name].latent_size,)
-        return super()._build_transform(ObsSegments(shapes), role)
+        return super().build_transform(ObsSegments(shapes), role)
 
-    def _transform(self, components: Components, look: Look, role: Role) -> Components:
+    def transform(self, components: Components, look: Look, role: Role) -> Components:
         latents = {name: self._latent(name, components[name], look, role) for name in self._encoded(role)}
-        return super()._transform(components | latents, look, role)
+        return super().transform(components | latents, look, role)
 
     def get_encoder_latent(self, observation: TensorObservation, name: str, critic: bool = False) -> Tensor:
         """(..., latent) of one component of an observation.
@@ -81,7 +81,7 @@ class EncoderActorCriticMixin(ActorCritic):
         if name not in self._encoded(role):
             raise InvalidValueError(f"the {role} does not encode '{name}'; it does {', '.join(self._encoded(role))}")
         look = Look(observation, {})
-        components = self.segments[role].split(self._normalized(look, role))
+        components = self.segments[role].split(self.normalized(look, role))
         return self._latent(name, components[name], look, role)
 
     # --- parts ----------------------------------------------------------------------------------------------------

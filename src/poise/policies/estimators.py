@@ -122,9 +122,9 @@ class _Estimating(ActorCritic):
     def __getstate__(self) -> dict[str, Any]:
         return super().__getstate__() | {"_estimated": {}}
 
-    def _build_transform(self, segments: ObsSegments, role: Role) -> Shapes:
+    def build_transform(self, segments: ObsSegments, role: Role) -> Shapes:
         self._estimated: dict[str, Tensor] = {}
-        return super()._build_transform(segments, role)
+        return super().build_transform(segments, role)
 
     def _keep(self, look: Look) -> None:
         super()._keep(look)
@@ -141,19 +141,19 @@ class _Estimating(ActorCritic):
         scale, shift = normalizer.std[part] + normalizer.eps, normalizer.mean[part]
         return value * scale.view(value.shape[1:]) + shift.view(value.shape[1:])
 
-    def _transform(self, components: Components, look: Look, role: Role) -> Components:
+    def transform(self, components: Components, look: Look, role: Role) -> Components:
         for estimator in self._estimators() if role == "actor" else []:
             if estimator.config.use_actor_rnn:
                 continue
             estimates = look.once(estimator.name, partial(estimator.estimate, components, look))
             if estimator.config.replace_prob > 0:
                 components = estimator.replace(components, estimates, look)
-        return super()._transform(components, look, role)
+        return super().transform(components, look, role)
 
-    def _auxiliary_losses(self, look: Look) -> dict[str, Tensor]:
-        truth = self.segments["critic"].split(self._normalized(look, "critic"))
+    def auxiliary_losses(self, look: Look) -> dict[str, Tensor]:
+        truth = self.segments["critic"].split(self.normalized(look, "critic"))
         losses = {f"{e.name}_loss": e.loss(self._estimates(e, look), truth) for e in self._estimators()}
-        return super()._auxiliary_losses(look) | losses
+        return super().auxiliary_losses(look) | losses
 
     def _estimates(self, estimator: StateEstimator, look: Look) -> Tensor:
         """Once the actor has looked."""
@@ -164,10 +164,10 @@ class _Estimating(ActorCritic):
 class EstimatorMixin(_Estimating):
     """Estimates what `config.estimator` says."""
 
-    def _build_transform(self, segments: ObsSegments, role: Role) -> Shapes:
+    def build_transform(self, segments: ObsSegments, role: Role) -> Shapes:
         if role == "actor":
             self.estimator = _build("estimator", self, segments)
-        return super()._build_transform(segments, role)
+        return super().build_transform(segments, role)
 
     def _estimators(self) -> list[StateEstimator]:
         return [*super()._estimators(), self.estimator]
@@ -176,10 +176,10 @@ class EstimatorMixin(_Estimating):
 class PrivilegeEstimatorMixin(_Estimating):
     """Estimates what `config.adaptor` says, which is meant for what only the critic is told."""
 
-    def _build_transform(self, segments: ObsSegments, role: Role) -> Shapes:
+    def build_transform(self, segments: ObsSegments, role: Role) -> Shapes:
         if role == "actor":
             self.adaptor = _build("adaptor", self, segments)
-        return super()._build_transform(segments, role)
+        return super().build_transform(segments, role)
 
     def _estimators(self) -> list[StateEstimator]:
         return [self.adaptor, *super()._estimators()]
