@@ -141,6 +141,21 @@ VALUES = [
         train("--policy.memory", "{}", "--algorithm.num_minibatches", "8"),
         ("algorithm.num_minibatches must be at most env.num_envs", "policy with memory", "got 8"),
     ),
+    Case(train("--env.options.heights.size", "4"), ("heights.size must be odd", "got 4")),
+    Case(train("--policy.encoders.vel.latent", "4"), ("policy.encoders.vel.latent", "did you mean 'latent_size'?")),
+    Case(train("--policy.encoders.val", "{}"), ("policy.encoders has one for 'val'", "did you mean 'vel'?")),
+    Case(
+        train("--policy.estimator", "{observations: [orientation], targets: [val]}"),
+        ("no component 'val'", "did you mean 'vel'?"),
+    ),
+    Case(
+        train("--policy.estimator", "{observations: [], targets: [vel], use_actor_rnn: yes, replace_prob: 0.5}"),
+        ("replace_prob must be 0 with use_actor_rnn",),
+    ),
+    Case(
+        train("--policy.estimator", "{observations: [], targets: [vel], use_actor_rnn: yes}"),
+        ("use_actor_rnn needs a policy with memory",),
+    ),
     Case(train("--policy.memory.type", "rnn"), ("policy.memory.type", "'lstm' or 'gru'", "rnn")),
     Case(train("--policy.critic_observations", "[]"), ("policy.critic_observations", "at least one component")),
     Case(train("--env.options.terrain.nodes", "292"), ("terrain.nodes must be odd", "292")),

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 from gymnasium import spaces
-from torch import Tensor
+from torch import Tensor, nn
 from torch.testing import assert_close
 
 from poise.algorithms import PPO
@@ -165,3 +165,26 @@ def test_samples_do_not_see_each_other(
         assert_close(alone[0], together[i])
     backwards = dict(reversed(seen.items()))
     assert_close(policy.infer(backwards, {})[0], together, rtol=0, atol=0)
+
+
+class Inference(nn.Module):
+    """`infer` as a module, as exporters want it."""
+
+    def __init__(self, policy: ActorCritic) -> None:
+        super().__init__()
+        self.policy = policy
+
+    def forward(self, observation: dict[str, Tensor], states: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        return self.policy.infer(observation, states)
+
+
+@zoo
+@pytest.mark.filterwarnings("ignore")  # torch's own, about its LSTM's weights
+def test_inference_can_be_exported(
+    make_policy: MakePolicy, observe: Callable[..., dict[str, Tensor]], config: dict[str, Any]
+) -> None:
+    policy = make_policy(**config).eval().requires_grad_(False)
+    _, states = policy.infer(observe(ENVS), {})
+    exported = torch.export.export(Inference(policy), (observe(ENVS), states)).module()
+    seen = observe(ENVS)
+    assert_close(exported(seen, states), policy.infer(seen, states))
