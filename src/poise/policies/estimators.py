@@ -8,6 +8,7 @@ A state estimator and an adaptor of privileged knowledge are the same thing twic
 own; the adaptor comes first, so that the estimator may read its estimates.
 """
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, Literal
 
@@ -60,6 +61,14 @@ class StateEstimator(nn.Module):
     def draw(self) -> str:
         """Name of the component that tells in which samples the estimates are seen."""
         return f"{self.name}.replaces"
+
+    def input_layer(self, components: ObsSegments) -> dict[str, ObsSegments]:
+        """The tensor that has a column for each number it reads; none if that is the actor's memory."""
+        if self.config.use_actor_rnn:
+            return {}
+        layer = "network.model.0.weight" if self.memory is None else "memory.rnn.weight_ih_l0"
+        read = components.in_order(self.config.observations)
+        return {f"{self.name}.{layer}": ObsSegments({name: components.shapes[name] for name in read})}
 
     def estimate(self, components: Components, look: Look) -> Tensor:
         """(..., targets) from the components of the actor's observation."""
@@ -154,6 +163,14 @@ class _Estimating(ActorCritic):
         truth = self.segments["critic"].split(self.normalized(look, "critic"))
         losses = {f"{e.name}_loss": e.loss(self._estimates(e, look), truth) for e in self._estimators()}
         return super().auxiliary_losses(look) | losses
+
+    def input_layers(
+        self, segments: Mapping[str, ObsSegments], transformed: Mapping[str, ObsSegments]
+    ) -> dict[str, ObsSegments]:
+        layers = super().input_layers(segments, transformed)
+        for estimator in self._estimators():
+            layers |= estimator.input_layer(segments["actor"])
+        return layers
 
     def _estimates(self, estimator: StateEstimator, look: Look) -> Tensor:
         """Once the actor has looked."""

@@ -1,11 +1,16 @@
 """Actor-critics that remember."""
 
+from collections.abc import Mapping
+
 from torch import Tensor, nn
 
 from poise.nn import Memory
 from poise.policies.actor_critic import ActorCritic
 from poise.policies.config import MemoryConfig
 from poise.policies.look import Look
+from poise.policies.segments import ObsSegments
+
+_NETWORKS = (("actor", "memory_a"), ("critic", "memory_c"))
 
 
 class ActorCriticRecurrent(ActorCritic):
@@ -18,6 +23,13 @@ class ActorCriticRecurrent(ActorCritic):
         self.memory_a = Memory(actor_width, memory.type, memory.num_layers, memory.hidden_size)
         self.memory_c = Memory(critic_width, memory.type, memory.num_layers, memory.hidden_size)
         return self.memory_a.output_size, self.memory_c.output_size
+
+    def input_layers(
+        self, segments: Mapping[str, ObsSegments], transformed: Mapping[str, ObsSegments]
+    ) -> dict[str, ObsSegments]:
+        layers = super().input_layers(segments, transformed)
+        moved = {f"{network}.model.0.weight": f"{memory}.rnn.weight_ih_l0" for network, memory in _NETWORKS}
+        return {moved.get(name, name): layout for name, layout in layers.items()}
 
     def _actor_features(self, look: Look) -> Tensor:
         features = super()._actor_features

@@ -1,0 +1,62 @@
+"""Weights of a policy for one that sees other components, or the same in another order."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from poise.errors import InvalidValueError
+from poise.policies.segments import ObsSegments
+
+
+class Realignment(NamedTuple):
+    """What became of the components that a network reads, by name of its first layer's weights."""
+
+    matched: dict[str, list[str]]
+    """Those whose weights were taken over."""
+    added: dict[str, list[str]]
+    """Those that are new: their weights are 0, so that at first they change nothing."""
+    dropped: dict[str, list[str]]
+    """Those that are gone, or have another shape."""
+
+
+def realign_columns(weights: Tensor, old: ObsSegments, new: ObsSegments, fill: float = 0.0) -> Tensor:
+    """(..., old.size) to (..., new.size): each component's columns where they lie now, `fill` where there are none."""
+    result = torch.full((*weights.shape[:-1], new.size), fill, dtype=weights.dtype)
+    for name in matching(old, new):
+        result[..., new.slice(name)] = weights[..., old.slice(name)]
+    return result
+
+
+def matching(old: ObsSegments, new: ObsSegments) -> list[str]:
+    """Components of the same name and shape."""
+    return [name for name, shape in new.shapes.items() if old.shapes.get(name) == shape]
+
+
+def realign(
+    state: Mapping[str, Tensor], layers: Mapping[str, tuple[ObsSegments, ObsSegments]]
+) -> tuple[dict[str, Tensor], Realignment]:
+    """A state dict whose first layers read components where they lie now.
+
+    Args:
+        state: of the old policy.
+        layers: the old and the new layout of each tensor that has a column for each number of the observation.
+
+    Raises:
+        InvalidValueError: such a tensor is missing, or has not as many columns as its old layout.
+    """
+    result, report = dict(state), Realignment({}, {}, {})
+    for name, (old, new) in layers.items():
+        columns = state[name].shape[-1] if name in state else "no"
+        if columns != old.size:
+            raise InvalidValueError(
+                f"{name} has {columns} columns, but the components {', '.join(old.shapes)} have {old.size}; "
+                "give the obs_segments that the weights were made with"
+            )
+        result[name] = realign_columns(state[name], old, new, fill=1.0 if name.endswith("normalizer.var") else 0.0)
+        kept = matching(old, new)
+        report.matched[name] = kept
+        report.added[name] = [component for component in new.shapes if component not in kept]
+        report.dropped[name] = [component for component in old.shapes if component not in kept]
+    return result, report

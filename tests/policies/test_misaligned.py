@@ -1,0 +1,69 @@
+"""Weights for a policy that sees other components."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from gymnasium import spaces
+from torch import Tensor
+from torch.testing import assert_close
+
+from poise.config import parse
+from poise.errors import PoiseError
+from poise.policies import ActorCritic, PolicyConfig, build_policy
+
+SMALL = {"actor": {"hidden_sizes": [8]}, "critic": {"hidden_sizes": [8]}}
+OLD = {"position": (2,), "speed": (), "heights": (3, 4), "wind": (2,)}
+NEW = {"wind": (2,), "heights": (3, 4), "smell": (3,), "position": (2,)}  # another order, one gone, one new
+KINDS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "recurrent": {"memory": {"hidden_size": 8}},
+    "encoder, estimator, recurrent": {
+        "memory": {"type": "gru", "hidden_size": 8},
+        "encoders": {"heights": {"latent_size": 4}},
+        "estimator": {"observations": ["position", "heights"], "targets": ["wind"]},
+    },
+    "estimator": {"estimator": {"observations": ["heights", "position"], "targets": ["wind"]}},
+}
+
+
+def make(shapes: dict[str, tuple[int, ...]], seed: int, **config: Any) -> ActorCritic:
+    torch.manual_seed(seed)
+    return build_policy(shapes, spaces.Box(-1, 1, (2,)), parse(PolicyConfig, SMALL | config)).requires_grad_(False)
+
+
+@pytest.mark.parametrize("config", KINDS.values(), ids=KINDS)
+def test_it_does_the_same_where_what_is_gone_and_new_says_nothing(config: dict[str, Any]) -> None:
+    old, new = make(OLD, 1, **config), make(NEW, 2, **config)
+    seen = {name: torch.randn(50, *shape) for name, shape in (OLD | NEW).items()}
+    old.update_normalization(seen | {"speed": torch.zeros(50)})
+    report = new.load_misaligned_state_dict(old.state_dict(), OLD)
+    silent = seen | {"speed": torch.zeros(50)}
+    assert_close(new.infer(silent, {}), old.infer(silent, {}))
+    assert_close(new.value_of(silent, {}), old.value_of(silent, {}))
+    louder = silent | {"smell": 100.0 * seen["smell"]}
+    assert_close(new.infer(louder, {})[0], old.infer(silent, {})[0])  # new components change nothing yet
+    (first,) = (name for name in report.matched if name.startswith(("actor.", "memory_a.")))
+    assert report.matched[first] == ["wind", "heights", "position"]
+    assert report.added[first] == ["smell"]
+    assert report.dropped[first] == ["speed"]
+
+
+def test_a_component_of_another_shape_is_new() -> None:
+    old, new = make(OLD, 1), make(OLD | {"wind": (3,)}, 2)
+    report = new.load_misaligned_state_dict(old.state_dict(), OLD)
+    assert report.added["actor.model.0.weight"] == report.dropped["actor.model.0.weight"] == ["wind"]
+    assert not new.actor.model[0].weight[:, -3:].any()
+
+
+def test_wrong_use(observe: Callable[..., dict[str, Tensor]]) -> None:
+    state, new = make(OLD, 1).state_dict(), make(NEW, 2)
+    before = {name: value.clone() for name, value in new.state_dict().items()}
+    with pytest.raises(PoiseError, match="has 17 columns, but the components wind, heights, smell, position have 19"):
+        new.load_misaligned_state_dict(state, NEW)
+    with pytest.raises(PoiseError, match="belong to another architecture: .*actor.model.2"):
+        new.load_misaligned_state_dict({k: v for k, v in state.items() if k != "actor.model.2.bias"}, OLD)
+    with pytest.raises(PoiseError, match="memory_a.rnn.weight_ih_l0 has no columns"):
+        make(NEW, 2, memory={}).load_misaligned_state_dict(state, OLD)
+    assert_close(new.state_dict(), before, rtol=0, atol=0)
