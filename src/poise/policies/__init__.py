@@ -17,11 +17,18 @@ from poise.policies.mixtures import EncoderStateAc, EncoderStateAcRecurrent
 from poise.policies.recurrent import ActorCriticRecurrent
 from poise.policies.segments import ObsSegments
 from poise.policies.sensing import Sensing
+from poise.policies.visual import (
+    DeterministicPolicyMixin,
+    VisualActorCriticMixin,
+    VisualDeterministicAC,
+    VisualDeterministicRecurrent,
+)
 
 __all__ = [
     "ActorCritic",
     "ActorCriticRecurrent",
     "Agent",
+    "DeterministicPolicyMixin",
     "EncoderActorCritic",
     "EncoderActorCriticMixin",
     "EncoderActorCriticRecurrent",
@@ -43,5 +50,8 @@ __all__ = [
     "StateAc",
     "StateAcRecurrent",
     "Step",
+    "VisualActorCriticMixin",
+    "VisualDeterministicAC",
+    "VisualDeterministicRecurrent",
     "build_policy",
 ]

@@ -65,6 +65,7 @@ class ActorCritic(nn.Module):
 
     def __init__(self, shapes: Shapes, action_space: spaces.Space[Any], config: PolicyConfig) -> None:
         super().__init__()
+        self._check_config(config)
         self.config = config
         names = config.observations, config.critic_observations
         self.extractor = ConcatExtractor(_named(shapes, names[0]), config.normalize_observations)
@@ -139,10 +140,7 @@ class ActorCritic(nn.Module):
 
     def act(self, observation: TensorObservation) -> Tensor:
         """Sample actions (N, A) or (N,); the distribution stays in `distribution`."""
-        look = Look(observation, self.hidden_states)
-        self.distribution = self._distribution(look)
-        self._keep(look)
-        return self.distribution.sample()
+        return self._act(Look(observation, self.hidden_states))
 
     def act_inference(self, observation: TensorObservation) -> Tensor:
         """The most likely actions."""
@@ -165,6 +163,11 @@ class ActorCritic(nn.Module):
     def reset(self, dones: Tensor | None = None) -> None:
         """Forget the environments (N,) whose episode is over, or all."""
         self.hidden_states = {} if dones is None else forget(self.hidden_states, dones)
+
+    def _act(self, look: Look) -> Tensor:
+        self.distribution = self._distribution(look)
+        self._keep(look)
+        return self.distribution.sample()
 
     def _keep(self, look: Look) -> None:
         """What is remembered, without the graph it hangs on, which would grow with every step."""
@@ -219,6 +222,9 @@ class ActorCritic(nn.Module):
         return ObsSegments({name: latents.get(name, shape) for name, shape in segments.shapes.items()})
 
     # --- parts ----------------------------------------------------------------------------------------------------
+
+    def _check_config(self, config: PolicyConfig) -> None:
+        """Refuse what this kind of policy cannot be made of."""
 
     def build_transform(self, segments: ObsSegments, role: Role) -> Shapes:
         """Make what `transform` needs of components that lie so; returns the shapes of what it makes of them."""

@@ -42,6 +42,7 @@ class EncoderConfig(Config):
     latent_size: int = Field(16, ge=1, description="numbers that take the component's place")
     hidden_sizes: tuple[int, ...] = Field((64,), description="widths of the hidden layers before them")
     activation: str = Field("elu", description="nonlinearity after each layer, the latent's included")
+    linear: bool = Field(False, description="leave the latent as it is, without the nonlinearity")
     channels: tuple[int, ...] = Field((), description="of convolutions before all that, for images; none by default")
     kernel_sizes: tuple[int, ...] = Field((), description="of the convolutions")
     strides: tuple[int, ...] = Field((), description="of the convolutions")

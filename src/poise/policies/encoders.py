@@ -19,23 +19,25 @@ from poise.policies.segments import ObsSegments
 
 
 class ComponentEncoder(nn.Module):
-    """A component (..., *shape) to a latent (..., latent_size) that has passed through the nonlinearity."""
+    """A component (..., *shape) to a latent (..., latent_size), after a last nonlinearity unless it is to be linear."""
 
     def __init__(self, name: str, shape: tuple[int, ...], config: EncoderConfig) -> None:
         super().__init__()
         self.shape = shape
         self.output_size = config.latent_size
         self._images = bool(config.channels)
-        sizes = [*config.hidden_sizes, config.latent_size]
+        hidden, output = [*config.hidden_sizes, config.latent_size], None
+        if config.linear:
+            hidden, output = list(config.hidden_sizes), config.latent_size
         self.model: nn.Module
         if not self._images:
-            self.model = MlpModel(math.prod(shape), sizes, None, config.activation)
+            self.model = MlpModel(math.prod(shape), hidden, output, config.activation)
             return
         if len(shape) not in (2, 3):
             raise InvalidValueError(f"policy.encoders.{name} has channels, but '{name}' of shape {shape} is no image")
         image = shape if len(shape) == 3 else (1, *shape)
         layers = config.channels, config.kernel_sizes, config.strides
-        self.model = Conv2dHeadModel(image, *layers, sizes, nonlinearity=config.activation)
+        self.model = Conv2dHeadModel(image, *layers, hidden, output, nonlinearity=config.activation)
 
     def forward(self, component: Tensor) -> Tensor:
         """(..., *shape) to (..., latent_size)."""
@@ -98,8 +100,12 @@ class EncoderActorCriticMixin(ActorCritic):
     def _latent(self, name: str, component: Tensor, look: Look, role: Role) -> Tensor:
         """A component's latent, worked out once where actor and critic share what they see and the encoder."""
         encoders = self.encoders if role == "actor" or self._shared else self.critic_encoders
+        return look.once(self._known_as(name, role), lambda: encoders[name](component))
+
+    def _known_as(self, name: str, role: Role) -> str:
+        """What a look calls a component's latent."""
         reader = "both" if self._shared and self.critic_extractor is None else role
-        return look.once(f"latent of {name} for {reader}", lambda: encoders[name](component))
+        return f"latent of {name} for {reader}"
 
     def _check_shared(self, name: str) -> None:
         """An encoder that both use reads the same of both."""

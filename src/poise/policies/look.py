@@ -45,6 +45,10 @@ class Look:
             self._known[name] = work_out()
         return self._known[name]
 
+    def knows(self, name: str, value: Tensor) -> None:
+        """What `once` is to give, worked out elsewhere."""
+        self._known[name] = value
+
     def remember(self, name: str, memory: Memory, features: Tensor) -> Tensor:
         """Features (..., F) through a memory, (..., H)."""
         states = {key: self.states[f"{name}.{key}"] for key in memory.state_names if f"{name}.{key}" in self.states}
