@@ -22,7 +22,7 @@ from poise.fusion import ConcatExtractor
 from poise.nn import ActionDistribution, CategoricalHead, GaussianHead, MlpModel, forget, orthogonal_
 from poise.policies.config import PolicyConfig
 from poise.policies.look import HiddenStates, Look, Sequences, TensorObservation
-from poise.policies.misaligned import Realignment, realign
+from poise.policies.misaligned import Realignable
 from poise.policies.segments import ObsSegments
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -52,7 +52,7 @@ class Judgement(NamedTuple):
     """Further losses by name, each weighted, a mean over the samples."""
 
 
-class ActorCritic(nn.Module):
+class ActorCritic(Realignable):
     """An actor and a critic without memory.
 
     Args:
@@ -77,7 +77,7 @@ class ActorCritic(nn.Module):
             "critic": ObsSegments((self.critic_extractor or self.extractor).shapes),
         }
         actor, critic = (ObsSegments(self.build_transform(self.segments[role], role)) for role in ROLES)
-        self._transformed = {"actor": actor, "critic": critic}
+        self.transformed = {"actor": actor, "critic": critic}
         widths = self._build_memories(actor.size, critic.size)
         num_outputs, self.head = _head(action_space, config)
         self.actor = MlpModel(widths[0], config.actor.hidden_sizes, num_outputs, config.actor.activation)
@@ -173,54 +173,6 @@ class ActorCritic(nn.Module):
         """What is remembered, without the graph it hangs on, which would grow with every step."""
         self.hidden_states = {name: state.detach() for name, state in look.states.items()}
 
-    # --- weights made for other observations ------------------------------------------------------------------------
-
-    def load_misaligned_state_dict(
-        self, state: Mapping[str, Tensor], obs_segments: Shapes, critic_obs_segments: Shapes | None = None
-    ) -> Realignment:
-        """Load weights of such a policy that saw other components, or the same in another order.
-
-        Args:
-            state: its state dict.
-            obs_segments, critic_obs_segments: components that its actor and its critic saw; the same by default.
-
-        Raises:
-            InvalidValueError: the weights do not fit those components, or belong to another architecture.
-        """
-        seen = {"actor": ObsSegments(obs_segments), "critic": ObsSegments(critic_obs_segments or obs_segments)}
-        now = self.input_layers(self.segments, self._transformed)
-        before = self.input_layers(seen, {role: self._as_transformed(each) for role, each in seen.items()})
-        aligned, report = realign(state, {name: (before[name], now[name]) for name in now})
-        own = {name: value.clone() for name, value in self.state_dict().items()}
-        try:
-            self.load_state_dict(aligned)
-        except RuntimeError as error:
-            self.load_state_dict(own)  # torch has loaded what fitted by then
-            detail = " ".join(str(error).split())
-            raise InvalidValueError(f"the weights belong to another architecture: {detail}") from error
-        return report
-
-    def input_layers(
-        self, segments: Mapping[str, ObsSegments], transformed: Mapping[str, ObsSegments]
-    ) -> dict[str, ObsSegments]:
-        """Tensors of the state dict with a column for each number of the actor's and the critic's components.
-
-        Args:
-            segments: components as they are.
-            transformed: components as `transform` leaves them.
-        """
-        layers = {"actor.model.0.weight": transformed["actor"], "critic.model.0.weight": transformed["critic"]}
-        for name, role in (("extractor", "actor"), ("critic_extractor", "critic")):
-            extractor = getattr(self, name)
-            if extractor is not None and extractor.normalizer is not None:
-                layers |= {f"{name}.normalizer.{part}": segments[role] for part in ("mean", "var")}
-        return layers
-
-    def _as_transformed(self, segments: ObsSegments) -> ObsSegments:
-        """Other components as `transform` would leave them."""
-        latents = {name: (encoder.latent_size,) for name, encoder in self.config.encoders.items()}
-        return ObsSegments({name: latents.get(name, shape) for name, shape in segments.shapes.items()})
-
     # --- parts ----------------------------------------------------------------------------------------------------
 
     def _check_config(self, config: PolicyConfig) -> None:
@@ -256,7 +208,7 @@ class ActorCritic(nn.Module):
         if type(self).transform is ActorCritic.transform:
             return features
         components = self.transform(self.segments[role].split(features), look, role)
-        return self._transformed[role].join(components)
+        return self.transformed[role].join(components)
 
     def normalized(self, look: Look, role: Role) -> Tensor:
         """An observation's components, normalised and side by side."""
@@ -276,6 +228,27 @@ class ActorCritic(nn.Module):
     def _critic_modules(self) -> list[nn.Module]:
         """What only the critic trains."""
         return [self.critic]
+
+    def input_layers(
+        self, segments: Mapping[str, ObsSegments], transformed: Mapping[str, ObsSegments]
+    ) -> dict[str, ObsSegments]:
+        """Tensors of the state dict with a column for each number of the actor's and the critic's components.
+
+        Args:
+            segments: components as they are.
+            transformed: components as `transform` leaves them.
+        """
+        layers = {"actor.model.0.weight": transformed["actor"], "critic.model.0.weight": transformed["critic"]}
+        for name, role in (("extractor", "actor"), ("critic_extractor", "critic")):
+            extractor = getattr(self, name)
+            if extractor is not None and extractor.normalizer is not None:
+                layers |= {f"{name}.normalizer.{part}": segments[role] for part in ("mean", "var")}
+        return layers
+
+    def as_transformed(self, segments: ObsSegments) -> ObsSegments:
+        """Other components as `transform` would leave them."""
+        latents = {name: (encoder.latent_size,) for name, encoder in self.config.encoders.items()}
+        return ObsSegments({name: latents.get(name, shape) for name, shape in segments.shapes.items()})
 
     # --- the last distribution ------------------------------------------------------------------------------------
 

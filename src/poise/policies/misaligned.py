@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from poise.errors import InvalidValueError
 from poise.policies.segments import ObsSegments
@@ -60,3 +60,50 @@ def realign(
         report.added[name] = [component for component in new.shapes if component not in kept]
         report.dropped[name] = [component for component in old.shapes if component not in kept]
     return result, report
+
+
+class Realignable(nn.Module):
+    """A policy that can take over weights from one that saw other components."""
+
+    segments: Mapping[str, ObsSegments]
+    """Components of the actor and of the critic, as they are ..."""
+    transformed: Mapping[str, ObsSegments]
+    """... and as their networks read them."""
+
+    def input_layers(
+        self, segments: Mapping[str, ObsSegments], transformed: Mapping[str, ObsSegments]
+    ) -> dict[str, ObsSegments]:
+        """Tensors of the state dict with a column for each number of these components."""
+        raise NotImplementedError
+
+    def as_transformed(self, segments: ObsSegments) -> ObsSegments:
+        """Other components as the networks would read them."""
+        raise NotImplementedError
+
+    def load_misaligned_state_dict(
+        self,
+        state: Mapping[str, Tensor],
+        obs_segments: Mapping[str, tuple[int, ...]],
+        critic_obs_segments: Mapping[str, tuple[int, ...]] | None = None,
+    ) -> Realignment:
+        """Load weights of such a policy that saw other components, or the same in another order.
+
+        Args:
+            state: its state dict.
+            obs_segments, critic_obs_segments: components that its actor and its critic saw; the same by default.
+
+        Raises:
+            InvalidValueError: the weights do not fit those components, or belong to another architecture.
+        """
+        seen = {"actor": ObsSegments(obs_segments), "critic": ObsSegments(critic_obs_segments or obs_segments)}
+        now = self.input_layers(self.segments, self.transformed)
+        before = self.input_layers(seen, {role: self.as_transformed(each) for role, each in seen.items()})
+        aligned, report = realign(state, {name: (before[name], now[name]) for name in now})
+        own = {name: value.clone() for name, value in self.state_dict().items()}
+        try:
+            self.load_state_dict(aligned)
+        except RuntimeError as error:
+            self.load_state_dict(own)  # torch has loaded what fitted by then
+            detail = " ".join(str(error).split())
+            raise InvalidValueError(f"the weights belong to another architecture: {detail}") from error
+        return report
