@@ -1,5 +1,6 @@
 """Separate encoders and concatenation: every component normalised, flattened and put side by side."""
 
+import math
 from collections.abc import Mapping
 
 import torch
@@ -21,7 +22,7 @@ class ConcatExtractor(nn.Module):
     def __init__(self, shapes: Mapping[str, tuple[int, ...]], normalize: bool = True, clip: float = 10.0) -> None:
         super().__init__()
         self.shapes = dict(shapes)
-        self.output_size = sum(_width(shape) for shape in shapes.values())
+        self.output_size = sum(math.prod(shape) for shape in shapes.values())
         self.normalizer = EmpiricalNormalization(self.output_size, clip=clip) if normalize else None
 
     def forward(self, observation: Mapping[str, Tensor]) -> Tensor:
@@ -44,12 +45,5 @@ class ConcatExtractor(nn.Module):
                 )
             value = observation[name].float()
             lead = value.shape[: value.dim() - len(shape)]
-            parts.append(value.reshape(*lead, _width(shape)))
+            parts.append(value.reshape(*lead, math.prod(shape)))
         return torch.cat(parts, dim=-1)
-
-
-def _width(shape: tuple[int, ...]) -> int:
-    width = 1
-    for size in shape:
-        width *= size
-    return width

@@ -65,7 +65,6 @@ class ActorCritic(Realignable):
 
     def __init__(self, shapes: Shapes, action_space: spaces.Space[Any], config: PolicyConfig) -> None:
         super().__init__()
-        self._check_config(config)
         self.config = config
         names = config.observations, config.critic_observations
         self.extractor = ConcatExtractor(_named(shapes, names[0]), config.normalize_observations)
@@ -174,9 +173,6 @@ class ActorCritic(Realignable):
         self.hidden_states = {name: state.detach() for name, state in look.states.items()}
 
     # --- parts ----------------------------------------------------------------------------------------------------
-
-    def _check_config(self, config: PolicyConfig) -> None:
-        """Refuse what this kind of policy cannot be made of."""
 
     def build_transform(self, segments: ObsSegments, role: Role) -> Shapes:
         """Make what `transform` needs of components that lie so; returns the shapes of what it makes of them."""

@@ -1,18 +1,27 @@
 """What a policy is made of."""
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from poise.config import Config
 from poise.nn import get_activation_Cls
+
+
+def _known(name: str) -> str:
+    get_activation_Cls(name)
+    return name
+
+
+Activation = Annotated[str, AfterValidator(_known)]
+"""The name of a nonlinearity."""
 
 
 class NetworkConfig(Config):
     """A multilayer perceptron."""
 
     hidden_sizes: tuple[int, ...] = Field((128, 128, 128, 128), description="widths of the hidden layers")
-    activation: str = Field("leaky_relu", description="nonlinearity between them")
+    activation: Activation = Field("leaky_relu", description="nonlinearity between them")
 
     @field_validator("hidden_sizes")
     @classmethod
@@ -20,12 +29,6 @@ class NetworkConfig(Config):
         if any(size < 1 for size in sizes):
             raise ValueError(f"must be positive widths, got {list(sizes)}")
         return sizes
-
-    @field_validator("activation")
-    @classmethod
-    def _known(cls, name: str) -> str:
-        get_activation_Cls(name)
-        return name
 
 
 class MemoryConfig(Config):
@@ -41,17 +44,11 @@ class EncoderConfig(Config):
 
     latent_size: int = Field(16, ge=1, description="numbers that take the component's place")
     hidden_sizes: tuple[int, ...] = Field((64,), description="widths of the hidden layers before them")
-    activation: str = Field("elu", description="nonlinearity after each layer, the latent's included")
+    activation: Activation = Field("elu", description="nonlinearity after each layer, the latent's included")
     linear: bool = Field(False, description="leave the latent as it is, without the nonlinearity")
     channels: tuple[int, ...] = Field((), description="of convolutions before all that, for images; none by default")
     kernel_sizes: tuple[int, ...] = Field((), description="of the convolutions")
     strides: tuple[int, ...] = Field((), description="of the convolutions")
-
-    @field_validator("activation")
-    @classmethod
-    def _known(cls, name: str) -> str:
-        get_activation_Cls(name)
-        return name
 
 
 class EstimatorConfig(Config):
@@ -60,18 +57,12 @@ class EstimatorConfig(Config):
     observations: tuple[str, ...] = Field(description="components it reads, of those the actor sees")
     targets: tuple[str, ...] = Field(description="components it estimates, of those the critic sees")
     hidden_sizes: tuple[int, ...] = Field((128, 64), description="widths of its hidden layers")
-    activation: str = Field("elu", description="nonlinearity between them")
+    activation: Activation = Field("elu", description="nonlinearity between them")
     coef: float = Field(1.0, ge=0, description="weight of its loss, the squared error summed over the components")
     replace_prob: float = Field(
         0.0, ge=0, le=1, description="share of the samples in which the actor sees estimates in place of true values"
     )
     use_actor_rnn: bool = Field(False, description="read what the actor's memory holds; otherwise it has its own")
-
-    @field_validator("activation")
-    @classmethod
-    def _known(cls, name: str) -> str:
-        get_activation_Cls(name)
-        return name
 
     @model_validator(mode="after")
     def _possible(self) -> Self:

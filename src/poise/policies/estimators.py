@@ -40,7 +40,7 @@ class StateEstimator(nn.Module):
         super().__init__()
         self.name = name
         self.config = config
-        self._actor, self._critic = actor, critic
+        self._actor = actor
         self._targets = ObsSegments({target: critic.shapes[target] for target in critic.in_order(config.targets)})
         self.memory: Memory | None = None
         if config.use_actor_rnn:

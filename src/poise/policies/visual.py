@@ -3,11 +3,11 @@
 from torch import Tensor
 
 from poise.errors import InvalidValueError
-from poise.policies.actor_critic import ActorCritic
-from poise.policies.config import PolicyConfig
+from poise.policies.actor_critic import ActorCritic, Role, Shapes
 from poise.policies.encoders import EncoderActorCriticMixin
 from poise.policies.look import Look, TensorObservation
 from poise.policies.recurrent import ActorCriticRecurrent
+from poise.policies.segments import ObsSegments
 
 
 class DeterministicPolicyMixin(ActorCritic):
@@ -25,12 +25,12 @@ class VisualActorCriticMixin(EncoderActorCriticMixin):
         InvalidValueError: an encoder is not `linear`.
     """
 
-    def _check_config(self, config: PolicyConfig) -> None:
-        super()._check_config(config)
-        bent = [name for name, encoder in config.encoders.items() if not encoder.linear]
-        if bent or not config.encoders:
+    def build_transform(self, segments: ObsSegments, role: Role) -> Shapes:
+        bent = [name for name, encoder in self.config.encoders.items() if not encoder.linear]
+        if bent or not self.config.encoders:
             what = f"policy.encoders.{bent[0]}.linear" if bent else "an encoder in policy.encoders"
             raise InvalidValueError(f"{type(self).__name__} leaves latents as they are; set {what}")
+        return super().build_transform(segments, role)
 
     def embed_visual_latent(self, observation: TensorObservation) -> dict[str, Tensor]:
         """An observation with the actor's latents (..., latent) in place of the images."""

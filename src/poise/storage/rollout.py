@@ -103,7 +103,7 @@ class Rollout:
         for _ in range(epochs):
             order = torch.randperm(whole.log_probs.shape[-1])
             # Gathered once for the whole epoch: a part is then a slice, which costs nothing.
-            yield from whole.part(lambda value, axis: value.index_select(axis, order)).split(count)  # noqa: B023
+            yield from whole.part(_reordered(order)).split(count)
 
     def _samples(self) -> Minibatch:
         observations = {name: value.flatten(0, 1) for name, value in self.observations.items()}
@@ -115,6 +115,11 @@ class Rollout:
         starts[1:] = self.dones[:-1]  # what ended before the rollout is already forgotten
         columns = {name: self._columns[name] for name in COLUMNS}
         return Minibatch(self.observations, **columns, sequences=Sequences(self.hidden_states, starts))
+
+
+def _reordered(order: Tensor) -> Callable[[Tensor, int], Tensor]:
+    """All of a tensor's axis, in another order."""
+    return lambda value, axis: value.index_select(axis, order)
 
 
 def _rows(bounds: slice) -> Callable[[Tensor, int], Tensor]:

@@ -62,15 +62,17 @@ class Collector:
             seen = self.algorithm.prepare(self._observation)
             decision = self.algorithm.act(seen)
             observation, reward, terminated, truncated, info = self.env.step(self._for_env(decision.actions))
+            done = terminated | truncated
+            dones = torch.from_numpy(done)
             self.rollout.add(
                 seen,
                 rewards=torch.from_numpy(np.asarray(reward, np.float32)),
-                dones=torch.from_numpy(terminated | truncated),
+                dones=dones,
                 bootstraps=self._final_values(truncated, info),
                 **decision.columns(),
             )
-            self.algorithm.reset(torch.from_numpy(terminated | truncated))
-            self._count(reward, terminated | truncated, truncated, info)
+            self.algorithm.reset(dones)
+            self._count(reward, done, truncated, info)
             for name, value in _means(info).items():
                 sums[name] = sums.get(name, 0.0) + value / self.rollout.num_steps
             self._observation = self.sensing(observation)
