@@ -2,11 +2,12 @@
 
     python benchmarks/resume.py [--kills 20] [--seed 0] [--json FILE]
 
-The ballbot with both cameras and the encoder, sensor noise, pushes, sampled goals and evaluations, first trained
-without interruption. Then the same configuration again, killed at a moment drawn uniformly from the time in which a
-process starts and writes some checkpoints, resumed, killed again ... A run that comes to its end in between is compared
-and another one started, until there were as many kills as asked for. Compared are all arrays of the last checkpoint
-(weights, optimiser, normalisers, random generators, the state of the simulation), byte for byte, and the evaluations.
+The ballbot with both cameras and the encoder, sensor noise, pushes, sampled goals, second chances and evaluations,
+first trained without interruption. Then the same configuration again, killed at a moment drawn uniformly from the time
+in which a process starts and writes some checkpoints, resumed, killed again ... A run that comes to its end in between
+is compared and another one started, until there were as many kills as asked for. Compared are all arrays of the last
+checkpoint (weights, optimiser, normalisers, random generators, the state of the simulation), byte for byte, and the
+evaluations.
 """
 
 import argparse
@@ -25,7 +26,7 @@ from poise.config import parse, save_yaml
 from poise.training.checkpoint import ARRAYS, latest_checkpoint
 from poise.training.config import RunConfig
 
-NUM_ENVS, NUM_STEPS, ITERATIONS = 8, 16, 60
+NUM_ENVS, NUM_STEPS, ITERATIONS = 16, 32, 40  # a rollout in one minibatch, which two threads share
 CONFIG = {
     "total_steps": ITERATIONS * NUM_ENVS * NUM_STEPS,
     "env": {
@@ -34,13 +35,19 @@ CONFIG = {
             "decimation": 5,
             "latency": 1,
             "goal": {"kind": "sampled"},
-            "start": {"tilt": 5.0, "yaw": 180.0, "speed": 0.1, "share": 0.5},
+            "start": {
+                "tilt": 5.0,
+                "yaw": 180.0,
+                "speed": 0.1,
+                "share": 0.5,
+                "retry": {"share": 0.5, "shortest": 0.1, "longest": 0.3},
+            },
             "noise": {"orientation": 0.01, "vel": 0.05, "depth": 0.01},
             "pushes": {"speed": 0.2, "interval": 0.5},
         },
     },
     "reward_weights": {"failure": {"values": [0.0, 40.0]}},
-    "algorithm": {"num_steps": NUM_STEPS, "adaptive_kl": {}, "ewma": {}},
+    "algorithm": {"num_steps": NUM_STEPS, "num_minibatches": 1, "adaptive_kl": {}, "ewma": {}},
     "evaluation": {"every": 20 * NUM_ENVS * NUM_STEPS, "episodes": 3, "options": {"max_steps": 250}},
     "checkpoint": {"every": 5 * NUM_ENVS * NUM_STEPS},
 }

@@ -114,12 +114,22 @@ def _play_options(parser: Parser) -> None:
 
 def _play(options: argparse.Namespace) -> None:
     from poise.training.comparison import contender
+    from poise.training.progress import ProgressBar
     from poise.training.video import record_video
 
     rival = contender(options.policy, options.config)
     out = options.out or Path(f"{Path(options.policy).resolve().name}.mp4")
     check_destination(out)
-    record_video(rival.agent_for, rival.config.env.id, rival.env_options, out, options.seconds, options.seed)
+    with ProgressBar(1, "play", unit="pictures") as bar:
+        record_video(
+            rival.agent_for,
+            rival.config.env.id,
+            rival.env_options,
+            out,
+            options.seconds,
+            options.seed,
+            on_frame=lambda done, total: bar.update(done, total_steps=total),
+        )
     print(f"video in {out}")
 
 
@@ -166,17 +176,23 @@ def _pretrain(options: argparse.Namespace) -> None:
 
     overrides = apply_overrides({}, parse_cli_overrides(options.settings))
     config = parse(PretrainConfig, overrides, "poise pretrain")
+    def millimetres(loss: float) -> str:
+        return f"{loss**0.5 * 1000:.1f} mm"
+
     result = pretrain(
         ImageDataset(options.dataset),
         config,
         options.out,
-        lambda epoch: print(
-            f"epoch {epoch.epoch}: held-out error {epoch.validation_loss**0.5 * 1000:.1f} mm", flush=True
-        ),
+        lambda epoch: print(f"epoch {epoch.epoch}: held-out error {millimetres(epoch.validation_loss)}", flush=True),
     )
     print(
         f"best encoder, of epoch {result.best.epoch}, in {options.out / 'encoder'}; pictures of what it keeps beside it"
     )
+    guessing = f"always guessing the average image: {millimetres(result.average_image_loss)}"
+    print(f"its error: {millimetres(result.best.validation_loss)}; {guessing}")
+    if not result.useful:
+        advice = "give it more images, more epochs or another learning_rate"
+        print(f"warning: this encoder tells nothing about an image; {advice}", file=sys.stderr)
     print(f"next: poise train configs/ballbot/navigate.yaml --policy.encoder {options.out / 'encoder'}")
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import torch
 
+from poise.algorithms.parallel import LEAST_ROWS
 from poise.config import parse, save_yaml
 from poise.perception.autoencoder import TinyAutoencoder
 from poise.perception.encoder_files import save_encoder
@@ -31,11 +32,12 @@ TRAINING: dict[str, Any] = {
     "policy": {"actor": SMALL, "critic": SMALL},
     "algorithm": {"num_steps": 8, "num_epochs": 2, "num_minibatches": 2, "adaptive_kl": {}, "ewma": {}},
 }
-CARTPOLE = TRAINING | {
-    "total_steps": 320,
+CARTPOLE = TRAINING | {  # minibatches large enough for two threads to share
+    "total_steps": 20 * LEAST_ROWS,
     "env": {"id": "CartPole-v1", "num_envs": 4},
-    "evaluation": {"every": 64, "episodes": 3},
-    "checkpoint": {"every": 64},
+    "algorithm": TRAINING["algorithm"] | {"num_steps": LEAST_ROWS // 2, "num_minibatches": 1},
+    "evaluation": {"every": 4 * LEAST_ROWS, "episodes": 3},
+    "checkpoint": {"every": 4 * LEAST_ROWS},
 }
 BALLBOT_OPTIONS = {
     "cameras": {"height": 16, "width": 16, "rate": 40.0},

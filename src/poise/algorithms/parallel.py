@@ -62,6 +62,11 @@ class ParallelGradients:
             parameter.grad = gradient
         return reported
 
+    def close(self) -> None:
+        """End the threads."""
+        if self._pool is not None:
+            self._pool.shutdown()
+
 
 def _sum(one: Tensor | None, other: Tensor | None) -> Tensor | None:
     """Of gradients, in the place of the first; None stands for none."""

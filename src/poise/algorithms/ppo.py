@@ -198,6 +198,10 @@ class PPO:
         self._rate_scale = state["rate_scale"]
         self.hidden_states = state["hidden_states"]
 
+    def close(self) -> None:
+        """End the threads; there can be no more updates."""
+        self._gradients.close()
+
     # --- one update -----------------------------------------------------------------------------------------------
 
     @torch.no_grad()

@@ -70,6 +70,13 @@ class PretrainResult(NamedTuple):
     best: Epoch
     interrupted: bool
     damaged: dict[str, str]
+    average_image_loss: float
+    """Held-out loss of answering every image with the average training image, m^2: what knowing nothing achieves."""
+
+    @property
+    def useful(self) -> bool:
+        """Whether the encoder tells anything about an image."""
+        return self.best.validation_loss < self.average_image_loss
 
 
 Progress = Callable[[Epoch], None]
@@ -113,7 +120,9 @@ def pretrain(
     shown = metres(held_out[np.linspace(0, len(held_out) - 1, 8).astype(int)])
     reconstructed = _reconstruct(best_model, torch.from_numpy(shown)[:, None])[:, 0].numpy()
     save_reconstructions(out / "reconstructions.png", shown, reconstructed, model.encoder.spec.latent)
-    return PretrainResult(tuple(history), _best(history), interrupted, dict(dataset.damaged))
+    average = metres(training).mean(axis=0)
+    average_image_loss = float(np.mean((metres(held_out) - average) ** 2))
+    return PretrainResult(tuple(history), _best(history), interrupted, dict(dataset.damaged), average_image_loss)
 
 
 def _draw_images(dataset: ImageDataset, config: PretrainConfig) -> tuple[Depths, Depths]:

@@ -36,7 +36,7 @@ def mp4_writer(path: Path, fps: float) -> Iterator[Callable[[Picture], None]]:
                 codec="libx264",
                 quality=None,
                 macro_block_size=2,
-                ffmpeg_log_level="fatal",
+                ffmpeg_log_level="quiet",
                 output_params=["-crf", "22", "-preset", "veryfast", "-threads", "1", "-movflags", "+faststart"],
             )
             encoder.send(None)

@@ -62,16 +62,22 @@ class ProgressBar:
         else:
             self._print_line()
 
-    def update(self, step: int, metrics: Mapping[str, SupportsFloat] | None = None) -> None:
-        """`step` steps are done, counted from the very beginning. `metrics` replace the ones of the same name."""
+    def update(
+        self, step: int, metrics: Mapping[str, SupportsFloat] | None = None, total_steps: int | None = None
+    ) -> None:
+        """`step` steps are done, counted from the very beginning, of a total that may have become known only now.
+
+        `metrics` replace the ones of the same name.
+        """
         now = self._clock()
         self._step = step
+        self._total = self._total if total_steps is None else total_steps
         self._metrics.update({name: float(value) for name, value in (metrics or {}).items()})
         self._recent.append((now, step))
         while len(self._recent) > 2 and now - self._recent[1][0] >= SPEED_WINDOW:
             self._recent.popleft()
         if self._console.is_terminal:
-            self._bar.update(self._task, completed=step, status=self.status())
+            self._bar.update(self._task, completed=step, total=self._total, status=self.status())
         elif now - self._last_line >= LINE_INTERVAL:
             self._print_line()
 

@@ -77,6 +77,7 @@ class Runner:
         for callback in self.callbacks:
             callback.on_end(self)
         self.logger.close()
+        self.algorithm.close()
         self.env.close()
         return self.stop_reason or "all steps done"
 
