@@ -176,6 +176,7 @@ def _pretrain(options: argparse.Namespace) -> None:
 
     overrides = apply_overrides({}, parse_cli_overrides(options.settings))
     config = parse(PretrainConfig, overrides, "poise pretrain")
+
     def millimetres(loss: float) -> str:
         return f"{loss**0.5 * 1000:.1f} mm"
 

@@ -59,5 +59,5 @@ def test_normalisation_is_by_component_and_only_when_asked() -> None:
 
 
 def test_a_missing_component_is_named() -> None:
-    with pytest.raises(PoiseError, match="needs the observation 'grid'.*gives orientation, time"):
+    with pytest.raises(PoiseError, match="no component 'grid'.*it has orientation, time"):
         ConcatExtractor(SHAPES)({"orientation": torch.ones(1, 3), "time": torch.ones(1)})

@@ -1,5 +1,6 @@
-"""Feature extractors for mixed observations: a mapping of arrays in, one vector of features out."""
+"""What mixed observations become: one vector of components side by side, and features of it."""
 
 from poise.fusion.concatenation import ConcatExtractor
+from poise.fusion.segments import ObsSegments
 
-__all__ = ["ConcatExtractor"]
+__all__ = ["ConcatExtractor", "ObsSegments"]

@@ -1,12 +1,10 @@
 """Separate encoders and concatenation: every component normalised, flattened and put side by side."""
 
-import math
 from collections.abc import Mapping
 
-import torch
 from torch import Tensor, nn
 
-from poise.errors import InvalidValueError, did_you_mean
+from poise.fusion.segments import ObsSegments
 from poise.nn import EmpiricalNormalization
 
 
@@ -21,29 +19,19 @@ class ConcatExtractor(nn.Module):
 
     def __init__(self, shapes: Mapping[str, tuple[int, ...]], normalize: bool = True, clip: float = 10.0) -> None:
         super().__init__()
-        self.shapes = dict(shapes)
-        self.output_size = sum(math.prod(shape) for shape in shapes.values())
+        self.segments = ObsSegments(shapes)
+        self.output_size = self.segments.size
         self.normalizer = EmpiricalNormalization(self.output_size, clip=clip) if normalize else None
 
     def forward(self, observation: Mapping[str, Tensor]) -> Tensor:
         """{name: (..., *shape)} to (..., output_size)."""
-        features = self._concatenate(observation)
+        features = self._features(observation)
         return features if self.normalizer is None else self.normalizer(features)
 
     def update_normalization(self, observation: Mapping[str, Tensor]) -> None:
         """Take observations into the running statistics."""
         if self.normalizer is not None:
-            self.normalizer.update(self._concatenate(observation))
+            self.normalizer.update(self._features(observation))
 
-    def _concatenate(self, observation: Mapping[str, Tensor]) -> Tensor:
-        parts = []
-        for name, shape in self.shapes.items():
-            if name not in observation:
-                raise InvalidValueError(
-                    f"the policy needs the observation '{name}'{did_you_mean(name, observation)}; "
-                    f"the environment gives {', '.join(observation)}"
-                )
-            value = observation[name].float()
-            lead = value.shape[: value.dim() - len(shape)]
-            parts.append(value.reshape(*lead, math.prod(shape)))
-        return torch.cat(parts, dim=-1)
+    def _features(self, observation: Mapping[str, Tensor]) -> Tensor:
+        return self.segments.join(observation).float()

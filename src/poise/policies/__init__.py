@@ -1,5 +1,6 @@
 """Actor-critics: what acts, and what judges; and the agents that put them in charge of robots."""
 
+from poise.fusion import ObsSegments
 from poise.policies.actor_critic import ActorCritic, Step
 from poise.policies.agents import Agent, PolicyAgent
 from poise.policies.building import build_policy
@@ -15,7 +16,6 @@ from poise.policies.estimators import (
 from poise.policies.look import HiddenStates, Sequences
 from poise.policies.mixtures import EncoderStateAc, EncoderStateAcRecurrent
 from poise.policies.recurrent import ActorCriticRecurrent
-from poise.policies.segments import ObsSegments
 from poise.policies.sensing import Sensing
 from poise.policies.visual import (
     DeterministicPolicyMixin,

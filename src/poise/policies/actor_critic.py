@@ -18,12 +18,11 @@ from gymnasium import spaces
 from torch import Tensor, nn
 
 from poise.errors import InvalidValueError, did_you_mean
-from poise.fusion import ConcatExtractor
+from poise.fusion import ConcatExtractor, ObsSegments
 from poise.nn import ActionDistribution, CategoricalHead, GaussianHead, MlpModel, forget, orthogonal_
 from poise.policies.config import PolicyConfig
 from poise.policies.look import HiddenStates, Look, Sequences, TensorObservation
 from poise.policies.misaligned import Realignable
-from poise.policies.segments import ObsSegments
 
 Shapes = Mapping[str, tuple[int, ...]]
 Components = dict[str, Tensor]
@@ -72,8 +71,8 @@ class ActorCritic(Realignable):
             None if names[1] is None else ConcatExtractor(_named(shapes, names[1]), config.normalize_observations)
         )
         self.segments = {
-            "actor": ObsSegments(self.extractor.shapes),
-            "critic": ObsSegments((self.critic_extractor or self.extractor).shapes),
+            "actor": self.extractor.segments,
+            "critic": (self.critic_extractor or self.extractor).segments,
         }
         actor, critic = (ObsSegments(self.build_transform(self.segments[role], role)) for role in ROLES)
         self.transformed = {"actor": actor, "critic": critic}

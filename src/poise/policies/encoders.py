@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 
 from poise.errors import InvalidValueError, did_you_mean
+from poise.fusion import ObsSegments
 from poise.nn import Conv2dHeadModel, MlpModel
 from poise.policies.actor_critic import ActorCritic, Components, Role, Shapes
 from poise.policies.config import EncoderConfig
 from poise.policies.look import Look, TensorObservation
 from poise.policies.recurrent import ActorCriticRecurrent
-from poise.policies.segments import ObsSegments
 
 
 class ComponentEncoder(nn.Module):

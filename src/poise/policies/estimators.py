@@ -16,12 +16,12 @@ import torch
 from torch import Tensor, nn
 
 from poise.errors import InvalidValueError
+from poise.fusion import ObsSegments
 from poise.nn import Memory, MlpModel
 from poise.policies.actor_critic import ActorCritic, Components, Role, Shapes
 from poise.policies.config import EstimatorConfig, MemoryConfig
 from poise.policies.look import Look, TensorObservation
 from poise.policies.recurrent import ActorCriticRecurrent
-from poise.policies.segments import ObsSegments
 
 
 class StateEstimator(nn.Module):

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from poise.errors import InvalidValueError
-from poise.policies.segments import ObsSegments
+from poise.fusion import ObsSegments
 
 
 class Realignment(NamedTuple):

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
+from poise.fusion import ObsSegments
 from poise.nn import Memory
 from poise.policies.actor_critic import ActorCritic
 from poise.policies.config import MemoryConfig
 from poise.policies.look import Look
-from poise.policies.segments import ObsSegments
 
 _NETWORKS = (("actor", "memory_a"), ("critic", "memory_c"))
 

@@ -3,11 +3,11 @@
 from torch import Tensor
 
 from poise.errors import InvalidValueError
+from poise.fusion import ObsSegments
 from poise.policies.actor_critic import ActorCritic, Role, Shapes
 from poise.policies.encoders import EncoderActorCriticMixin
 from poise.policies.look import Look, TensorObservation
 from poise.policies.recurrent import ActorCriticRecurrent
-from poise.policies.segments import ObsSegments
 
 
 class DeterministicPolicyMixin(ActorCritic):

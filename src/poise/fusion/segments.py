@@ -2,11 +2,14 @@
 
 import math
 from collections.abc import Iterable, Mapping
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from poise.errors import InvalidValueError, did_you_mean
+
+Component = TypeVar("Component")
 
 
 class ObsSegments:
@@ -34,12 +37,7 @@ class ObsSegments:
         Raises:
             InvalidValueError: there is none of that name.
         """
-        if name not in self._slices:
-            raise InvalidValueError(
-                f"the observation has no component '{name}'{did_you_mean(name, self.shapes)}; "
-                f"it has {', '.join(self.shapes)}"
-            )
-        return self._slices[name]
+        return _named(name, self._slices)
 
     def in_order(self, names: Iterable[str]) -> list[str]:
         """Components of these names, in the order in which they lie, whatever order is asked for.
@@ -71,10 +69,22 @@ class ObsSegments:
         }
 
     def join(self, components: Mapping[str, Tensor], names: Iterable[str] | None = None) -> Tensor:
-        """{name: (..., *shape)} to (..., size), or only some of them; in the order in which they lie."""
+        """{name: (..., *shape)} to (..., size), or only some of them; in the order in which they lie.
+
+        Raises:
+            InvalidValueError: a component is missing.
+        """
         chosen = self.shapes if names is None else self.in_order(names)
-        return torch.cat([self._flat(name, components[name]) for name in chosen], dim=-1)
+        return torch.cat([self._flat(name, _named(name, components)) for name in chosen], dim=-1)
 
     def _flat(self, name: str, value: Tensor) -> Tensor:
         dims = len(self.shapes[name])
         return value.flatten(-dims) if dims else value[..., None]
+
+
+def _named(name: str, components: Mapping[str, Component]) -> Component:
+    if name not in components:
+        raise InvalidValueError(
+            f"the observation has no component '{name}'{did_you_mean(name, components)}; it has {', '.join(components)}"
+        )
+    return components[name]
