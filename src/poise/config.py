@@ -20,6 +20,9 @@ from poise.config_errors import describe
 from poise.errors import InvalidValueError, MissingFileError
 from poise.files import explained, write_atomically
 
+BASE = "base"
+"""Key of the file that a configuration rests on."""
+
 LARGEST_CONFIGURATION = 4 << 20  # bytes; whatever is larger is a model or a log offered by mistake
 
 
@@ -143,8 +146,40 @@ for _name, (_pattern, _first) in _SCALARS.items():
 
 
 def load_yaml(path: Path | str) -> dict[str, Any]:
-    """Read a YAML file that holds one mapping. Only plain data is built; tags that would name Python objects fail."""
-    path = Path(path)
+    """Read a YAML file that holds one mapping. Only plain data is built; tags that would name Python objects fail.
+
+    With `base: other.yaml`, a path as seen from this file, it holds only what differs from another: mappings are
+    merged key by key, everything else replaces what the other says.
+    """
+    return _load_with_base(Path(path), ())
+
+
+def _load_with_base(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
+    document = _load_document(path)
+    if BASE not in document:
+        return document
+    base = document.pop(BASE)
+    if not isinstance(base, str):
+        raise InvalidValueError(f"{path}: {BASE} must be the path of another configuration, got {base!r}")
+    above = (*above, path.resolve())
+    source = path.parent / base
+    if source.resolve() in above:
+        raise InvalidValueError(f"{path}: {BASE} leads back to {source}, which cannot rest on itself")
+    return _merged(_load_with_base(source, above), document)
+
+
+def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` with `changes` put upon it, mapping by mapping."""
+    return {
+        **base,
+        **{
+            key: _merged(base[key], value) if isinstance(value, dict) and isinstance(base.get(key), dict) else value
+            for key, value in changes.items()
+        },
+    }
+
+
+def _load_document(path: Path) -> dict[str, Any]:
     if not path.exists():
         here = "; those that come with poise are in the folder of its clone" if path.parts[:1] == ("configs",) else ""
         raise MissingFileError(f"{path} does not exist; expected a YAML configuration file{here}")
