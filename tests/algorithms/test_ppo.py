@@ -96,7 +96,7 @@ def test_learning_rates_follow_their_schedules(make_ppo: MakePPO, experience: Ex
     ppo = make_ppo(learning_rate=fading, critic_learning_rate=2e-3, **ONE_STEP, **UNSCALED)
     metrics = ppo.update(experience(ppo), torch.zeros(6), 0.25)
     assert metrics["learning_rate"] == pytest.approx(7.5e-4)
-    assert ppo.optimizer.param_groups[1]["lr"] == 2e-3
+    assert ppo.optimizer.learning_rates[1] == 2e-3
     actor, critic = weights(ppo.policy.actor), weights(ppo.policy.critic)
     ppo.update(experience(ppo), torch.zeros(6), 1.0)
     assert_close(weights(ppo.policy.actor), actor, rtol=0, atol=0)
@@ -106,7 +106,7 @@ def test_learning_rates_follow_their_schedules(make_ppo: MakePPO, experience: Ex
 def test_the_critic_follows_the_actors_rate_unless_told_otherwise(make_ppo: MakePPO, experience: Experience) -> None:
     ppo = make_ppo(learning_rate={"values": [1e-3, 3e-3]}, **ONE_STEP)
     ppo.update(experience(ppo), torch.zeros(6), 0.5)
-    assert [group["lr"] for group in ppo.optimizer.param_groups] == pytest.approx([2e-3, 2e-3])
+    assert ppo.optimizer.learning_rates == pytest.approx((2e-3, 2e-3))
 
 
 def test_adaptive_rate_rises_while_the_policy_hardly_moves(make_ppo: MakePPO, experience: Experience) -> None:
@@ -114,7 +114,7 @@ def test_adaptive_rate_rises_while_the_policy_hardly_moves(make_ppo: MakePPO, ex
     ppo = make_ppo(learning_rate=1e-6, critic_learning_rate=1e-5, adaptive_kl=adaptive, num_epochs=1, num_minibatches=5)
     metrics = ppo.update(experience(ppo), torch.zeros(6), 0.0)
     assert metrics["learning_rate"] == pytest.approx(7e-6)
-    assert ppo.optimizer.param_groups[1]["lr"] == 1e-5  # the critic is not steered
+    assert ppo.optimizer.learning_rates[1] == 1e-5  # the critic is not steered
 
 
 def test_adaptive_rate_falls_when_the_policy_runs_away(make_ppo: MakePPO, experience: Experience) -> None:
@@ -183,7 +183,7 @@ def test_the_average_by_hand(make_ppo: MakePPO, experience: Experience) -> None:
         ppo.update(experience(ppo, seed=seed), torch.zeros(6), 0.0)
         now = weights(ppo.policy.actor)
         average = {name: 0.9 * average[name] + 0.1 * now[name] for name in now}
-    assert ppo.acting_policy is ppo.averaged is not ppo.policy
+    assert ppo.acting_policy is ppo.optimizer.averaged is not ppo.policy
     assert_close(weights(ppo.acting_policy.actor), average)
     assert_close(dict(ppo.acting_policy.named_buffers()), dict(ppo.policy.named_buffers()), rtol=0, atol=0)
 
@@ -239,4 +239,4 @@ def test_state_continues_bit_for_bit(make_ppo: MakePPO, experience: Experience, 
         ppo.update(experience(ppo, seed=5), torch.zeros(6), 0.5)
     assert_close(weights(second.policy), weights(first.policy), rtol=0, atol=0)
     assert_close(weights(second.acting_policy), weights(first.acting_policy), rtol=0, atol=0)
-    assert second.optimizer.param_groups[0]["lr"] == first.optimizer.param_groups[0]["lr"]
+    assert second.optimizer.learning_rates == first.optimizer.learning_rates

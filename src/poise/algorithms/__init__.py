@@ -1,7 +1,18 @@
 """Reinforcement learning: losses as pure functions, and one class per algorithm that applies them."""
 
 from poise.algorithms.gae import generalized_advantage_estimation
-from poise.algorithms.ppo import PPO, AdaptiveKlConfig, EwmaConfig, PPOConfig
+from poise.algorithms.on_policy import OnPolicyAlgorithm
+from poise.algorithms.optimization import AdaptiveKlConfig, EwmaConfig, OptimizationConfig
+from poise.algorithms.ppo import PPO, PPOConfig
 from poise.algorithms.schedules import Schedule
 
-__all__ = ["PPO", "AdaptiveKlConfig", "EwmaConfig", "PPOConfig", "Schedule", "generalized_advantage_estimation"]
+__all__ = [
+    "PPO",
+    "AdaptiveKlConfig",
+    "EwmaConfig",
+    "OnPolicyAlgorithm",
+    "OptimizationConfig",
+    "PPOConfig",
+    "Schedule",
+    "generalized_advantage_estimation",
+]

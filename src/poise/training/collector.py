@@ -11,7 +11,7 @@ from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
 from torch import Tensor
 
-from poise.algorithms import PPO
+from poise.algorithms import OnPolicyAlgorithm
 from poise.policies import Sensing
 from poise.storage import Rollout
 from poise.training.environments import steps_per_action, told_of_step
@@ -30,7 +30,9 @@ class Collector:
         num_steps: length of a rollout.
     """
 
-    def __init__(self, env: VectorEnv[Any, Any, Any], sensing: Sensing, algorithm: PPO, num_steps: int) -> None:
+    def __init__(
+        self, env: VectorEnv[Any, Any, Any], sensing: Sensing, algorithm: OnPolicyAlgorithm, num_steps: int
+    ) -> None:
         self.env = env
         self.sensing = sensing
         self.algorithm = algorithm

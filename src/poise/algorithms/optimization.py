@@ -1,0 +1,151 @@
+"""How weights move: by clipped gradients, at rates that schedules and the KL divergence steer, and averaged."""
+
+import copy
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import torch
+from pydantic import Field
+from torch import nn
+
+from poise.algorithms.parallel import Loss, ParallelGradients
+from poise.algorithms.schedules import PositiveScheduled, Scheduled, value_at
+from poise.config import Config
+from poise.policies import ActorCritic
+from poise.storage import Minibatch
+
+
+class AdaptiveKlConfig(Config):
+    """The actor's learning rate, steered so that each update changes the policy by about `desired_kl`."""
+
+    desired_kl: PositiveScheduled = Field(0.01, description="KL divergence an update should cause, nats")
+    factor: float = Field(1.5, gt=1, description="by which the rate changes when the KL is off by more than twofold")
+    min_learning_rate: float = Field(1e-5, gt=0)
+    max_learning_rate: float = Field(1e-2, gt=0)
+
+
+class EwmaConfig(Config):
+    """Exponentially weighted average of the policy's weights (Hilton, Cobbe and Schulman, arXiv 2110.00641)."""
+
+    decay: float = Field(0.99, gt=0, lt=1, description="of the average, per optimiser step")
+    role: Literal["evaluation", "proximal"] = Field(
+        "evaluation", description="only evaluated and saved, or also what the clipping keeps the policy close to"
+    )
+
+
+class OptimizationConfig(Config):
+    """What every algorithm needs that learns from rollouts by gradients."""
+
+    num_steps: int = Field(32, ge=1, description="steps of each environment between updates")
+    num_epochs: int = Field(5, ge=1, description="passes over the rollout")
+    num_minibatches: int = Field(4, ge=1, description="parts of the rollout, one optimiser step each")
+    learning_rate: Scheduled = Field(3e-4, description="of the actor and the shared features")
+    critic_learning_rate: Scheduled | None = Field(
+        None, description="of the critic; by default what learning_rate says, and never steered"
+    )
+    adaptive_kl: AdaptiveKlConfig | None = Field(
+        None, description="steer the actor's learning rate by the KL divergence"
+    )
+    max_grad_norm: float = Field(1.0, gt=0, description="clip of the gradient's norm")
+    weight_decay: float = Field(0.0, ge=0, description="of AdamW")
+    ewma: EwmaConfig | None = Field(None, description="average the policy's weights")
+
+
+class PolicyOptimizer:
+    """Moves the weights of a policy that acts, AdamW's way.
+
+    Args:
+        policy: what is trained.
+        config: how.
+        threads: that share each minibatch.
+
+    Attributes:
+        averaged: the policy with averaged weights, if there is to be one.
+    """
+
+    def __init__(self, policy: ActorCritic, config: OptimizationConfig, threads: int) -> None:
+        self.policy = policy
+        self.averaged = copy.deepcopy(policy).requires_grad_(False) if config.ewma else None
+        self._config = config
+        critic_rate = config.learning_rate if config.critic_learning_rate is None else config.critic_learning_rate
+        self._rates = (config.learning_rate, critic_rate)
+        groups = policy.parameter_groups(value_at(self._rates[0], 0.0), value_at(self._rates[1], 0.0))
+        self._parameters = list(policy.parameters())
+        self._optimizer = torch.optim.AdamW(groups, weight_decay=config.weight_decay, fused=True)
+        self._gradients = ParallelGradients(policy, threads)
+        self._rate_scale = 1.0
+
+    @property
+    def learning_rates(self) -> tuple[float, float]:
+        """Of the actor and of the critic, at the last step."""
+        actor, critic = self._optimizer.param_groups
+        return actor["lr"], critic["lr"]
+
+    def step(self, loss: Loss, batch: Minibatch, fraction: float) -> dict[str, float]:
+        """Go down the gradient of a minibatch's loss; returns what the loss reports, averaged, and the gradient's norm.
+
+        Args:
+            loss: of some samples. What it reports as `kl`, in nats, steers the rate of the next step.
+            batch: what it is computed from.
+            fraction: of the training that is done, for the schedules.
+        """
+        self._set_learning_rates(fraction)
+        measured = self._gradients(loss, batch)
+        norm = nn.utils.clip_grad_norm_(self._parameters, self._config.max_grad_norm)
+        self._optimizer.step()
+        self._average()
+        self._adapt(measured["kl"], fraction)
+        return measured | {"gradient_norm": float(norm)}
+
+    def share_buffers(self) -> None:
+        """Give the averaged policy the statistics and bounds that the policy has now."""
+        if self.averaged is not None:
+            self.averaged.load_state_dict(dict(self.policy.named_buffers()), strict=False)
+
+    def state(self) -> dict[str, Any]:
+        """Everything needed to continue bit for bit."""
+        return {
+            "policy": self.policy.state_dict(),
+            "averaged": self.averaged.state_dict() if self.averaged is not None else {},
+            "optimizer": self._optimizer.state_dict(),
+            "rate_scale": self._rate_scale,
+        }
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Continue from `state()` of the same configuration on the same policy."""
+        self.policy.load_state_dict(state["policy"])
+        if self.averaged is not None:
+            self.averaged.load_state_dict(state["averaged"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self._rate_scale = state["rate_scale"]
+
+    def close(self) -> None:
+        """End the threads; there can be no more steps."""
+        self._gradients.close()
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        if self.averaged is None or self._config.ewma is None:
+            return
+        weight = 1.0 - self._config.ewma.decay
+        for average, current in zip(self.averaged.parameters(), self._parameters, strict=True):
+            average.lerp_(current, weight)
+
+    def _set_learning_rates(self, fraction: float) -> None:
+        actor, critic = self._optimizer.param_groups
+        actor["lr"] = self._rate_scale * value_at(self._rates[0], fraction)
+        critic["lr"] = value_at(self._rates[1], fraction)  # its errors say nothing about the KL divergence
+
+    def _adapt(self, kl: float, fraction: float) -> None:
+        """Slower when the policy moved too far, faster when hardly at all."""
+        adaptive = self._config.adaptive_kl
+        base = value_at(self._rates[0], fraction)
+        if adaptive is None or base == 0.0:  # a schedule may pass through 0
+            return
+        desired = value_at(adaptive.desired_kl, fraction)
+        if kl > 2.0 * desired:
+            self._rate_scale /= adaptive.factor
+        elif kl < 0.5 * desired:
+            self._rate_scale *= adaptive.factor
+        bounds = adaptive.min_learning_rate / base, adaptive.max_learning_rate / base
+        self._rate_scale = min(max(self._rate_scale, bounds[0]), bounds[1])
