@@ -17,7 +17,7 @@ def policy_and_batch(rows: int) -> tuple[ActorCritic, Minibatch]:
     policy = ActorCritic({"state": (5,)}, spaces.Box(-1.0, 1.0, (2,)), PolicyConfig())
     columns = {name: torch.randn(rows) for name in ("log_probs", "values", "advantages", "returns")}
     seen = {"state": torch.randn(rows, 5)}
-    return policy, Minibatch(seen, torch.randn(rows, 2), distributions=torch.randn(rows, 4), **columns)
+    return policy, Minibatch(seen, columns | {"actions": torch.randn(rows, 2), "distributions": torch.randn(rows, 4)})
 
 
 def loss(policy: ActorCritic, batch: Minibatch) -> tuple[Tensor, dict[str, Tensor]]:

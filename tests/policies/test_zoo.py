@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.testing import assert_close
 
 from poise.algorithms import PPO
+from poise.algorithms.ppo import COLUMNS
 from poise.nn import forget
 from poise.policies import ActorCritic
 from poise.policies.look import Look
@@ -127,7 +128,7 @@ def loss_step_by_step(ppo: PPO, batch: Minibatch) -> Tensor:
 
 def minibatches(ppo: PPO, rollout: Rollout, count: int) -> list[Minibatch]:
     rollout.fill(advantages=torch.randn(STEPS, ENVS), returns=torch.randn(STEPS, ENVS))
-    return list(rollout.minibatches(count, 1, sequences=ppo.policy.is_recurrent))
+    return list(rollout.minibatches(COLUMNS, count, 1, sequences=ppo.policy.is_recurrent))
 
 
 @zoo

@@ -23,6 +23,9 @@ from poise.algorithms.value_scale import ValueScale
 from poise.policies import ActorCritic, HiddenStates
 from poise.storage import Minibatch, Rollout
 
+COLUMNS = ("actions", "log_probs", "values", "advantages", "returns", "distributions")
+"""What the loss reads of a rollout beside the observations."""
+
 
 class PPOConfig(OptimizationConfig):
     """Proximal policy optimisation."""
@@ -82,7 +85,9 @@ class PPO(OnPolicyAlgorithm):
         config = self.config
         self._prepare(rollout, last_values)
         metrics: dict[str, list[float]] = defaultdict(list)
-        for minibatch in rollout.minibatches(config.num_minibatches, config.num_epochs, self.policy.is_recurrent):
+        for minibatch in rollout.minibatches(
+            COLUMNS, config.num_minibatches, config.num_epochs, self.policy.is_recurrent
+        ):
             measured = self.optimizer.step(lambda policy, part: self._loss(policy, part, fraction), minibatch, fraction)
             for name, value in measured.items():
                 metrics[name].append(value)

@@ -1,8 +1,9 @@
 """A rollout: T steps of N environments, time-major, and the minibatches an update draws from it."""
 
-from collections.abc import Callable, Iterator, Mapping
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -10,43 +11,54 @@ from torch import Tensor
 from poise.policies.look import HiddenStates, Sequences
 
 
-class Minibatch(NamedTuple):
-    """Some samples of a rollout: B of them, or all T steps of N environments where their sequence matters."""
+@dataclass(frozen=True)
+class Minibatch:
+    """Some samples of a rollout: B of them, or all T steps of N environments where their sequence matters.
+
+    Attributes:
+        observations: {name: (B, ...)}, or (T, N, ...).
+        columns: other quantities by name, shaped alike; each is an attribute, too.
+        sequences: what a policy with memory needs to know; the leading axes are then T, N and not B.
+    """
 
     observations: dict[str, Tensor]
-    actions: Tensor
-    log_probs: Tensor
-    values: Tensor
-    advantages: Tensor
-    returns: Tensor
-    distributions: Tensor
-    """Parameters of the distributions the actions were drawn from, for the exact KL."""
+    columns: dict[str, Tensor]
     sequences: Sequences | None = None
-    """What a policy with memory needs to know; the leading axes are then T, N and not B."""
+
+    def __getattr__(self, name: str) -> Tensor:
+        return _column(self, "columns", name)
 
     @property
     def num_samples(self) -> int:
         """B, or T times N."""
-        return self.log_probs.numel()
+        return math.prod(self._any.shape[: self._axis + 1])
+
+    @property
+    def length(self) -> int:
+        """Of the axis along which it can be divided: B, or N."""
+        return self._any.shape[self._axis]
 
     def split(self, count: int) -> list["Minibatch"]:
         """`count` parts whose sizes differ by at most one sample or environment; fewer where there are fewer."""
-        length = self.log_probs.shape[-1]
-        return [self.part(_rows(bounds)) for bounds in _split(length, min(count, length))]
+        return [self.part(_rows(bounds)) for bounds in _split(self.length, min(count, self.length))]
 
     def part(self, choose: Callable[[Tensor, int], Tensor]) -> "Minibatch":
         """Some of the samples or environments: `choose(tensor, axis)` takes them from a tensor's axis."""
-        axis = self.log_probs.dim() - 1
+        axis, sequences = self._axis, self.sequences
         observations = {name: choose(value, axis) for name, value in self.observations.items()}
-        columns = {name: choose(getattr(self, name), axis) for name in COLUMNS}
-        sequences = self.sequences
+        columns = {name: choose(value, axis) for name, value in self.columns.items()}
         if sequences is not None:
             states = {name: choose(state, 1) for name, state in sequences.hidden_states.items()}
             sequences = Sequences(states, choose(sequences.starts, 1))
-        return Minibatch(observations, **columns, sequences=sequences)
+        return Minibatch(observations, columns, sequences)
 
+    @property
+    def _axis(self) -> int:
+        return 0 if self.sequences is None else 1
 
-COLUMNS = tuple(name for name in Minibatch._fields if name not in ("observations", "sequences"))
+    @property
+    def _any(self) -> Tensor:
+        return next(iter(self.columns.values()))
 
 
 class Rollout:
@@ -69,10 +81,7 @@ class Rollout:
         self._columns: dict[str, Tensor] = {}
 
     def __getattr__(self, name: str) -> Tensor:
-        try:
-            return self.__dict__["_columns"][name]
-        except KeyError:
-            raise AttributeError(f"the rollout holds no '{name}'") from None
+        return _column(self, "_columns", name)
 
     def add(self, observation: Mapping[str, Tensor], **columns: Tensor) -> None:
         """Store one step: the observation acted on, and a (N, ...) tensor for every other quantity."""
@@ -94,27 +103,42 @@ class Rollout:
         self.step = 0
         self.hidden_states = hidden_states or {}
 
-    def minibatches(self, count: int, epochs: int, sequences: bool = False) -> Iterator[Minibatch]:
+    def minibatches(
+        self, columns: Iterable[str], count: int, epochs: int, sequences: bool = False
+    ) -> Iterator[Minibatch]:
         """For each epoch, everything in a new random order, in `count` parts whose sizes differ by at most one.
 
-        sequences: keep each environment's steps together, in parts (T, n, ...); otherwise parts are samples (B, ...).
+        Args:
+            columns: what they hold beside the observations.
+            count: parts of an epoch.
+            epochs: how often everything is seen.
+            sequences: keep each environment's steps together, in parts (T, n, ...); otherwise (B, ...).
         """
-        whole = self._sequences() if sequences else self._samples()
+        chosen = {name: getattr(self, name) for name in columns}
+        whole = self._sequences(chosen) if sequences else self._samples(chosen)
         for _ in range(epochs):
-            order = torch.randperm(whole.log_probs.shape[-1])
+            order = torch.randperm(whole.length)
             # Gathered once for the whole epoch: a part is then a slice, which costs nothing.
             yield from whole.part(_reordered(order)).split(count)
 
-    def _samples(self) -> Minibatch:
-        observations = {name: value.flatten(0, 1) for name, value in self.observations.items()}
-        columns = {name: self._columns[name].flatten(0, 1) for name in COLUMNS}
-        return Minibatch(observations, **columns, sequences=None)
+    def _samples(self, columns: Mapping[str, Tensor]) -> Minibatch:
+        observations, flat = (
+            {name: value.flatten(0, 1) for name, value in group.items()} for group in (self.observations, columns)
+        )
+        return Minibatch(observations, flat)
 
-    def _sequences(self) -> Minibatch:
+    def _sequences(self, columns: dict[str, Tensor]) -> Minibatch:
         starts = torch.zeros_like(self.dones)
         starts[1:] = self.dones[:-1]  # what ended before the rollout is already forgotten
-        columns = {name: self._columns[name] for name in COLUMNS}
-        return Minibatch(self.observations, **columns, sequences=Sequences(self.hidden_states, starts))
+        return Minibatch(self.observations, columns, Sequences(self.hidden_states, starts))
+
+
+def _column(holder: object, place: str, name: str) -> Tensor:
+    """One of the columns that a holder keeps at a place, which may not be there yet: copying looks around early."""
+    column: Tensor | None = holder.__dict__.get(place, {}).get(name)
+    if column is None:
+        raise AttributeError(f"the {type(holder).__name__.lower()} holds no '{name}'")
+    return column
 
 
 def _reordered(order: Tensor) -> Callable[[Tensor, int], Tensor]:
