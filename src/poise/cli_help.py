@@ -8,7 +8,7 @@ import math
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from types import NoneType, UnionType
-from typing import Any, Literal, NoReturn, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, NoReturn, Union, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -93,12 +93,12 @@ def describe_settings(
         key = f"{prefix}{name}"
         default = field.default if defaults is None else getattr(defaults, name)
         nested = _nested(field.annotation)
-        if nested is None or not isinstance(default, BaseModel):
+        if not nested or not isinstance(default, BaseModel):
             own.append(_entry(f"--{key}", _type_name(field.annotation), field, default))
-        if nested is not None:
-            summary = (nested.__doc__ or "").strip().partition("\n")[0]
-            inner = default if isinstance(default, nested) else None
-            groups.append(describe_settings(nested, f"{key}.", f"{key}: {summary}", inner))
+        for alternative in nested:
+            summary = (alternative.__doc__ or "").strip().partition("\n")[0]
+            inner = default if isinstance(default, alternative) else None
+            groups.append(describe_settings(alternative, f"{key}.", f"{key}: {summary}", inner))
     return "\n\n".join(["\n".join([title, *own]), *groups] if own else groups)
 
 
@@ -138,12 +138,14 @@ def _type_name(annotation: Any) -> str:
     return _TYPES.get(origin or annotation, "VALUE")
 
 
-def _nested(annotation: Any) -> type[BaseModel] | None:
-    """The configuration class that is the only thing, or the only thing but null, that may stand there."""
-    members = [member for member in get_args(annotation) or (annotation,) if member is not NoneType]
-    if len(members) == 1 and isinstance(members[0], type) and issubclass(members[0], BaseModel):
-        return members[0]
-    return None
+def _nested(annotation: Any) -> list[type[BaseModel]]:
+    """The configuration classes, of which one must stand there, or null; none where other things may, too."""
+    if get_origin(annotation) is Annotated:
+        return _nested(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, UnionType):
+        members = [_nested(member) for member in get_args(annotation) if member is not NoneType]
+        return [found for member in members for found in member] if all(members) else []
+    return [annotation] if isinstance(annotation, type) and issubclass(annotation, BaseModel) else []
 
 
 def whole(least: int) -> Callable[[str], int]:

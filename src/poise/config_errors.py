@@ -56,6 +56,11 @@ def _problem(detail: ErrorDetails, cls: type[BaseModel], mapping: Mapping[str, A
         return f"missing key '{_dotted(_key(detail['loc'][:-1], mapping), detail['loc'][-1])}'"
     if kind in ("value_error", "assertion_error"):
         return _complaint(key, str(context["error"]), value)
+    if kind == "union_tag_invalid":  # which of several configurations stands here is said by its `name`
+        choices, tag = context["expected_tags"], context["tag"]
+        return (
+            f"{key}.name must be one of {choices}, got {_shown(tag)}{did_you_mean(tag, choices.split(chr(39))[1::2])}"
+        )
     if kind in _EXPECTED:
         expected = _EXPECTED[kind].format(**context)
     else:

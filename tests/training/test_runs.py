@@ -12,7 +12,8 @@ from poise.perception.encoder_files import save_encoder
 from poise.training.callbacks import save_policy
 from poise.training.config import RunConfig
 from poise.training.environments import make_vector_env
-from poise.training.runs import load_policy, read_config, resume_run, start_run
+from poise.training.runs import resume_run, start_run
+from poise.training.trained import load_policy, read_config
 
 SMALL = {"hidden_sizes": [8]}
 OPTIONS = {"cameras": {"height": 8, "width": 8}, "terrain": {"nodes": 33}}

@@ -1,14 +1,17 @@
 """Reinforcement learning: losses as pure functions, and one class per algorithm that applies them."""
 
+from poise.algorithms.distillation import Distillation, DistillationConfig
 from poise.algorithms.gae import generalized_advantage_estimation
 from poise.algorithms.on_policy import OnPolicyAlgorithm
-from poise.algorithms.optimization import AdaptiveKlConfig, EwmaConfig, OptimizationConfig
-from poise.algorithms.ppo import PPO, PPOConfig
+from poise.algorithms.optimization import EwmaConfig, OptimizationConfig
+from poise.algorithms.ppo import PPO, AdaptiveKlConfig, PPOConfig
 from poise.algorithms.schedules import Schedule
 
 __all__ = [
     "PPO",
     "AdaptiveKlConfig",
+    "Distillation",
+    "DistillationConfig",
     "EwmaConfig",
     "OnPolicyAlgorithm",
     "OptimizationConfig",

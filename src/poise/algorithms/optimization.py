@@ -1,4 +1,4 @@
-"""How weights move: by clipped gradients, at rates that schedules and the KL divergence steer, and averaged."""
+"""How weights move: by clipped gradients, at scheduled rates, and averaged."""
 
 import copy
 from collections.abc import Mapping
@@ -9,19 +9,10 @@ from pydantic import Field
 from torch import nn
 
 from poise.algorithms.parallel import Loss, ParallelGradients
-from poise.algorithms.schedules import PositiveScheduled, Scheduled, value_at
+from poise.algorithms.schedules import Scheduled, value_at
 from poise.config import Config
 from poise.policies import ActorCritic
 from poise.storage import Minibatch
-
-
-class AdaptiveKlConfig(Config):
-    """The actor's learning rate, steered so that each update changes the policy by about `desired_kl`."""
-
-    desired_kl: PositiveScheduled = Field(0.01, description="KL divergence an update should cause, nats")
-    factor: float = Field(1.5, gt=1, description="by which the rate changes when the KL is off by more than twofold")
-    min_learning_rate: float = Field(1e-5, gt=0)
-    max_learning_rate: float = Field(1e-2, gt=0)
 
 
 class EwmaConfig(Config):
@@ -41,10 +32,7 @@ class OptimizationConfig(Config):
     num_minibatches: int = Field(4, ge=1, description="parts of the rollout, one optimiser step each")
     learning_rate: Scheduled = Field(3e-4, description="of the actor and the shared features")
     critic_learning_rate: Scheduled | None = Field(
-        None, description="of the critic; by default what learning_rate says, and never steered"
-    )
-    adaptive_kl: AdaptiveKlConfig | None = Field(
-        None, description="steer the actor's learning rate by the KL divergence"
+        None, description="of the critic; by default what learning_rate says"
     )
     max_grad_norm: float = Field(1.0, gt=0, description="clip of the gradient's norm")
     weight_decay: float = Field(0.0, ge=0, description="of AdamW")
@@ -85,7 +73,7 @@ class PolicyOptimizer:
         """Go down the gradient of a minibatch's loss; returns what the loss reports, averaged, and the gradient's norm.
 
         Args:
-            loss: of some samples. What it reports as `kl`, in nats, steers the rate of the next step.
+            loss: of some samples.
             batch: what it is computed from.
             fraction: of the training that is done, for the schedules.
         """
@@ -94,8 +82,13 @@ class PolicyOptimizer:
         norm = nn.utils.clip_grad_norm_(self._parameters, self._config.max_grad_norm)
         self._optimizer.step()
         self._average()
-        self._adapt(measured["kl"], fraction)
         return measured | {"gradient_norm": float(norm)}
+
+    def steer(self, factor: float, least: float, most: float, fraction: float) -> None:
+        """Multiply the actor's rate by a factor from the next step on, within bounds; the critic's stays."""
+        base = value_at(self._rates[0], fraction)
+        if base > 0.0:  # a schedule may pass through 0
+            self._rate_scale = min(max(factor * self._rate_scale, least / base), most / base)
 
     def share_buffers(self) -> None:
         """Give the averaged policy the statistics and bounds that the policy has now."""
@@ -134,18 +127,4 @@ class PolicyOptimizer:
     def _set_learning_rates(self, fraction: float) -> None:
         actor, critic = self._optimizer.param_groups
         actor["lr"] = self._rate_scale * value_at(self._rates[0], fraction)
-        critic["lr"] = value_at(self._rates[1], fraction)  # its errors say nothing about the KL divergence
-
-    def _adapt(self, kl: float, fraction: float) -> None:
-        """Slower when the policy moved too far, faster when hardly at all."""
-        adaptive = self._config.adaptive_kl
-        base = value_at(self._rates[0], fraction)
-        if adaptive is None or base == 0.0:  # a schedule may pass through 0
-            return
-        desired = value_at(adaptive.desired_kl, fraction)
-        if kl > 2.0 * desired:
-            self._rate_scale /= adaptive.factor
-        elif kl < 0.5 * desired:
-            self._rate_scale *= adaptive.factor
-        bounds = adaptive.min_learning_rate / base, adaptive.max_learning_rate / base
-        self._rate_scale = min(max(self._rate_scale, bounds[0]), bounds[1])
+        critic["lr"] = value_at(self._rates[1], fraction)

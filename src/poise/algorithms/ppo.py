@@ -8,6 +8,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from poise.algorithms.exploration import AutoregressiveNoise
 from poise.algorithms.gae import generalized_advantage_estimation
 from poise.algorithms.losses import (
     approximate_kl,
@@ -18,8 +19,11 @@ from poise.algorithms.losses import (
 )
 from poise.algorithms.on_policy import OnPolicyAlgorithm
 from poise.algorithms.optimization import OptimizationConfig
-from poise.algorithms.schedules import PositiveScheduled, Scheduled, value_at
+from poise.algorithms.schedules import PositiveScheduled, Scheduled, ScheduledShare, value_at
 from poise.algorithms.value_scale import ValueScale
+from poise.config import Config
+from poise.errors import InvalidValueError
+from poise.nn import ActionDistribution, DiagonalGaussian, GaussianHead
 from poise.policies import ActorCritic, HiddenStates
 from poise.storage import Minibatch, Rollout
 
@@ -27,10 +31,22 @@ COLUMNS = ("actions", "log_probs", "values", "advantages", "returns", "distribut
 """What the loss reads of a rollout beside the observations."""
 
 
+class AdaptiveKlConfig(Config):
+    """The actor's learning rate, steered so that each update changes the policy by about `desired_kl`."""
+
+    desired_kl: PositiveScheduled = Field(0.01, description="KL divergence an update should cause, nats")
+    factor: float = Field(1.5, gt=1, description="by which the rate changes when the KL is off by more than twofold")
+    min_learning_rate: float = Field(1e-5, gt=0)
+    max_learning_rate: float = Field(1e-2, gt=0)
+
+
 class PPOConfig(OptimizationConfig):
     """Proximal policy optimisation."""
 
     name: Literal["ppo"] = "ppo"
+    adaptive_kl: AdaptiveKlConfig | None = Field(
+        None, description="steer the actor's learning rate by the KL divergence, which says nothing about the critic's"
+    )
     gamma: float = Field(0.99, gt=0, le=1, description="discount factor")
     gae_lambda: float = Field(0.95, ge=0, le=1, description="bias-variance trade of the advantages")
     clip_range: Scheduled = Field(0.2, description="of the probability ratio")
@@ -39,6 +55,9 @@ class PPOConfig(OptimizationConfig):
     entropy_coef: Scheduled = Field(0.0, description="weight of the entropy bonus")
     max_std: PositiveScheduled | None = Field(
         None, description="bound of the actions' standard deviation, to calm exploration down"
+    )
+    noise_correlation: ScheduledShare | None = Field(
+        None, description="of the exploration noise of one step with the next one's; continuous actions only"
     )
     normalize_advantages: bool = Field(True, description="to zero mean and unit variance, over the rollout")
     normalize_values: bool = Field(True, description="train the critic on returns of unit scale (Pop-Art)")
@@ -71,12 +90,16 @@ class PPO(OnPolicyAlgorithm):
         super().__init__(policy, config, threads)
         self.config = config
         self.values = ValueScale()
+        self._noise = AutoregressiveNoise()
+        self._correlation = None if config.noise_correlation is None else value_at(config.noise_correlation, 0.0)
+        if self._correlation is not None and not isinstance(policy.head, GaussianHead):
+            raise InvalidValueError("algorithm.noise_correlation is for continuous actions, and these are discrete")
 
     @torch.no_grad()
     def act(self, observation: Mapping[str, Tensor]) -> PPODecision:
         """Sample actions for the next observations {name: (N, ...)}."""
         distribution, outputs, self.hidden_states = self.policy.step(observation, self.hidden_states)
-        actions = distribution.sample()
+        actions = self._sample(distribution)
         values = self.values.denormalize(outputs)
         return PPODecision(actions, values, distribution.log_prob(actions), distribution.parameters)
 
@@ -91,6 +114,7 @@ class PPO(OnPolicyAlgorithm):
             measured = self.optimizer.step(lambda policy, part: self._loss(policy, part, fraction), minibatch, fraction)
             for name, value in measured.items():
                 metrics[name].append(value)
+            self._adapt(measured["kl"], fraction)
             if config.target_kl is not None and measured["approximate_kl"] > 1.5 * config.target_kl:
                 break
         summary = {name: sum(values) / len(values) for name, values in metrics.items()}
@@ -100,17 +124,41 @@ class PPO(OnPolicyAlgorithm):
         self.policy.update_normalization(rollout.observations)
         if config.max_std is not None:
             self.policy.limit_std(value_at(config.max_std, fraction))
+        if config.noise_correlation is not None:
+            self._correlation = value_at(config.noise_correlation, fraction)
         self.optimizer.share_buffers()
         return summary
 
     def state(self) -> dict[str, Any]:
         """Everything needed to continue bit for bit."""
-        return super().state() | {"values": self.values.state()}
+        return super().state() | {
+            "values": self.values.state(),
+            "noise": self._noise.state(),
+            "noise_correlation": self._correlation,
+        }
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Continue from `state()` of the same algorithm on the same policy."""
         super().load_state(state)
         self.values.load_state(state["values"])
+        self._noise.load_state(state["noise"])
+        self._correlation = state["noise_correlation"]
+
+    def _adapt(self, kl: float, fraction: float) -> None:
+        """Slower when the policy moved too far, faster when hardly at all."""
+        adaptive = self.config.adaptive_kl
+        if adaptive is None:
+            return
+        desired = value_at(adaptive.desired_kl, fraction)
+        factor = 1.0 / adaptive.factor if kl > 2.0 * desired else adaptive.factor if kl < 0.5 * desired else 1.0
+        self.optimizer.steer(factor, adaptive.min_learning_rate, adaptive.max_learning_rate, fraction)
+
+    def _sample(self, distribution: ActionDistribution) -> Tensor:
+        """Actions to explore with."""
+        if self._correlation is None:
+            return distribution.sample()
+        assert isinstance(distribution, DiagonalGaussian)
+        return distribution.sample(self._noise.draw(distribution.mean, self._correlation))
 
     def _values(self, observation: Mapping[str, Tensor], states: HiddenStates) -> Tensor:
         return self.values.denormalize(self.policy.value_of(observation, states))

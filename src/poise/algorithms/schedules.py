@@ -39,19 +39,26 @@ class Schedule(Config):
         return y0 + (y1 - y0) * (fraction - x0) / (x1 - x0)
 
 
-def _lowest(quantity: float | Schedule) -> float:
-    return min(quantity.values) if isinstance(quantity, Schedule) else quantity
+def _values(quantity: float | Schedule) -> tuple[float, ...]:
+    return quantity.values if isinstance(quantity, Schedule) else (quantity,)
 
 
 def _never_negative(quantity: float | Schedule) -> float | Schedule:
-    if _lowest(quantity) < 0.0:
-        raise ValueError(f"must be at least 0, got {_lowest(quantity):g}")
+    if (lowest := min(_values(quantity))) < 0.0:
+        raise ValueError(f"must be at least 0, got {lowest:g}")
     return quantity
 
 
 def _positive(quantity: float | Schedule) -> float | Schedule:
-    if _lowest(quantity) <= 0.0:
-        raise ValueError(f"must be greater than 0, got {_lowest(quantity):g}")
+    if (lowest := min(_values(quantity))) <= 0.0:
+        raise ValueError(f"must be greater than 0, got {lowest:g}")
+    return quantity
+
+
+def _share(quantity: float | Schedule) -> float | Schedule:
+    for value in _values(quantity):
+        if not 0.0 <= value <= 1.0:
+            raise ValueError(f"must be between 0 and 1, got {value:g}")
     return quantity
 
 
@@ -60,6 +67,9 @@ Scheduled = Annotated[float | Schedule, AfterValidator(_never_negative)]
 
 PositiveScheduled = Annotated[float | Schedule, AfterValidator(_positive)]
 """A quantity greater than 0, constant or changing."""
+
+ScheduledShare = Annotated[float | Schedule, AfterValidator(_share)]
+"""A quantity between 0 and 1, constant or changing."""
 
 
 def value_at(quantity: float | Schedule, fraction: float) -> float:

@@ -50,10 +50,10 @@ class DiagonalGaussian:
         """(..., 2 A) mean and log-std, as `kl_from` takes them."""
         return torch.cat([self.mean, self.log_std], dim=-1)
 
-    def sample(self) -> Tensor:
-        """(..., A), without gradient."""
+    def sample(self, noise: Tensor | None = None) -> Tensor:
+        """(..., A), without gradient; `noise` (..., A) is standard normal, and drawn here if it is not given."""
         with torch.no_grad():
-            return self.mean + self.std * torch.randn_like(self.mean)
+            return self.mean + self.std * (torch.randn_like(self.mean) if noise is None else noise)
 
     def log_prob(self, actions: Tensor) -> Tensor:
         """(...) log density of actions (..., A): -(z² + log 2 pi)/2 - log sigma, summed over components."""

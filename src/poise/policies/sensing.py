@@ -88,6 +88,15 @@ class Sensing:
         }
 
 
+def component_names(space: spaces.Space[Any]) -> tuple[str, ...]:
+    """Of the parts of an observation.
+
+    Raises:
+        InvalidValueError: a policy could not read them.
+    """
+    return tuple(_components(space))
+
+
 def _mapping(observation: Any) -> Mapping[str, Any]:
     return observation if isinstance(observation, Mapping) else {ARRAY: observation}
 

@@ -22,7 +22,7 @@ from poise.training.config import RunConfig
 from poise.training.environments import make_vector_env
 from poise.training.evaluation import Evaluation, evaluate
 from poise.training.progress import ProgressBar
-from poise.training.runs import load_policy
+from poise.training.trained import load_policy
 
 _BALLBOTS = ("poise/Ballbot-v0", "ballbot-v0.1")
 

@@ -1,10 +1,11 @@
 """One YAML file, one reproducible result: everything that determines a training run."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
-from poise.algorithms import PPOConfig
+from poise.algorithms import DistillationConfig, PPOConfig
 from poise.algorithms.schedules import Scheduled
 from poise.config import Config
 from poise.policies import PolicyConfig
@@ -54,6 +55,17 @@ class VideoConfig(Config):
     seconds: float = Field(8.0, gt=0, description="length of a video, s")
 
 
+def _algorithm_name(given: Any) -> Any:
+    return given.get("name", "ppo") if isinstance(given, Mapping) else getattr(given, "name", "ppo")
+
+
+AlgorithmConfig = Annotated[
+    Annotated[PPOConfig, Tag("ppo")] | Annotated[DistillationConfig, Tag("distillation")],
+    Discriminator(_algorithm_name),
+]
+"""Of the algorithm that `name` chooses."""
+
+
 class RunConfig(Config):
     """A training run."""
 
@@ -76,7 +88,7 @@ class RunConfig(Config):
         description="weights that change as training goes on, by name, in place of those in env.options.rewards",
     )
     policy: PolicyConfig = PolicyConfig()
-    algorithm: PPOConfig = PPOConfig()
+    algorithm: AlgorithmConfig = PPOConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     early_stopping: EarlyStoppingConfig = EarlyStoppingConfig()
     checkpoint: CheckpointConfig = CheckpointConfig()

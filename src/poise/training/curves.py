@@ -14,8 +14,8 @@ from poise.errors import MissingFileError, PoiseError
 from poise.files import explained
 from poise.training.config import RunConfig
 from poise.training.logging import STEP, read_progress
-from poise.training.runs import CONFIG, read_config
 from poise.training.stopwatch import SECONDS, STEPS_PER_SECOND
+from poise.training.trained import CONFIG, read_config
 
 Array = NDArray[np.float64]
 

@@ -33,8 +33,9 @@ from poise.training.comparison import (
 from poise.training.config import RunConfig
 from poise.training.progress import ProgressBar
 from poise.training.report import write_report
-from poise.training.runs import CONFIG, resume_run, start_run
+from poise.training.runs import resume_run, start_run
 from poise.training.seeds import EVALUATION_SEED
+from poise.training.trained import CONFIG
 from poise.training.video import record_video
 
 _SAME_CAMERAS = ("height", "width", "max_depth")

@@ -13,7 +13,8 @@ from poise.errors import InvalidValueError
 from poise.training.callbacks import describe
 from poise.training.config import RunConfig
 from poise.training.runner import Runner
-from poise.training.runs import BEST, read_config, resume_run, start_run
+from poise.training.runs import resume_run, start_run
+from poise.training.trained import BEST, read_config
 
 
 def configure(config: Path, overrides: Mapping[str, str]) -> RunConfig:

@@ -11,12 +11,13 @@ import numpy as np
 import torch
 from gymnasium.vector import VectorEnv
 
-from poise.algorithms import PPO, Schedule
+from poise.algorithms import Schedule
 from poise.algorithms.schedules import value_at
 from poise.cores import available_cores
 from poise.errors import InvalidValueError, PoiseError
-from poise.perception import FrozenDepthEncoder
-from poise.policies import PolicyAgent, Sensing, build_policy
+from poise.policies import PolicyAgent, Sensing
+from poise.training.assets import Assets
+from poise.training.building import build_algorithm, sensed_in_training
 from poise.training.callbacks import Callback
 from poise.training.checkpoint import load_checkpoint, prune, save_checkpoint, step_folder
 from poise.training.collector import Collector
@@ -34,23 +35,20 @@ class Runner:
     Args:
         config: determines the run.
         folder: where everything is written.
-        encoder: of the cameras' images, where the environment has cameras.
+        assets: what the configuration names by its path.
         callbacks: what looks on, in order.
     """
 
-    def __init__(
-        self, config: RunConfig, folder: Path, encoder: FrozenDepthEncoder | None, callbacks: list[Callback]
-    ) -> None:
+    def __init__(self, config: RunConfig, folder: Path, assets: Assets, callbacks: list[Callback]) -> None:
         self.config = config
         self.folder = folder
-        self.encoder = encoder
+        self.assets = assets
         self.callbacks = callbacks
         self.threads = config.threads or available_cores()
         torch.manual_seed(config.seed)
         self.env = make_vector_env(config.env.id, config.env.num_envs, config.env.options, self.threads)
-        sensing = self._sensing(self.env)
-        policy = build_policy(sensing.shapes, self.env.single_action_space, config.policy)
-        self.algorithm = PPO(policy, config.algorithm, config.update_threads)
+        sensing = self._sensing(self.env, sensed_in_training(config, assets))
+        self.algorithm = build_algorithm(config, assets, sensing.shapes, self.env.single_action_space)
         self.collector = Collector(self.env, sensing, self.algorithm, config.algorithm.num_steps)
         self.logger = MetricsLogger(folder, config.tensorboard)
         self.step = 0
@@ -92,7 +90,7 @@ class Runner:
 
     def agent_for(self, env: VectorEnv[Any, Any, Any]) -> PolicyAgent:
         """The policy to be evaluated, in charge of another environment."""
-        return PolicyAgent(self.algorithm.acting_policy, self._sensing(env))
+        return PolicyAgent(self.algorithm.acting_policy, self._sensing(env, self.config.policy.sensed))
 
     def _iterate(self) -> None:
         """One rollout and one update."""
@@ -183,9 +181,10 @@ class Runner:
         sequence = np.random.SeedSequence([self.config.seed, self.step])
         return [int(seed) for seed in sequence.generate_state(self.env.num_envs)]
 
-    def _sensing(self, env: VectorEnv[Any, Any, Any]) -> Sensing:
-        names = self.config.policy.sensed
-        return Sensing(env.single_observation_space, self.encoder, env.num_envs, control_step(env), names, self.threads)
+    def _sensing(self, env: VectorEnv[Any, Any, Any], names: tuple[str, ...] | None) -> Sensing:
+        """For an environment, of components of these names, or of all."""
+        encoder, space = self.assets.encoder, env.single_observation_space
+        return Sensing(space, encoder, env.num_envs, control_step(env), names, self.threads)
 
     @contextmanager
     def _interruptible(self) -> Iterator[None]:

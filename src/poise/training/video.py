@@ -217,7 +217,7 @@ def _check(path: Path, seconds: float, fps: float, width: int, height: int) -> N
 
 def main(arguments: list[str] | None = None) -> int:
     """Make the video of a snapshot and delete the snapshot; what training's background process runs."""
-    from poise.training.runs import load_policy  # imported late: it leads back to the callback that starts this
+    from poise.training.trained import load_policy  # imported late: it leads back to the callback that starts this
 
     parser = argparse.ArgumentParser(prog="python -m poise.training.video", description=main.__doc__)
     parser.add_argument("snapshot", type=Path)

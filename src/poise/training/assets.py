@@ -1,0 +1,62 @@
+"""What a run reads from elsewhere when it begins. It keeps copies, and goes on when the originals are gone."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from poise.algorithms import DistillationConfig
+from poise.files import explained
+from poise.perception import FrozenDepthEncoder
+from poise.training.config import RunConfig
+from poise.training.trained import ENCODER, TrainedPolicy, load_policy, read_encoder
+
+TEACHER = "teacher"
+
+
+@dataclass(frozen=True)
+class Assets:
+    """What a configuration names by its path, read.
+
+    Attributes:
+        encoder: of the cameras' images.
+        teacher: of a student.
+    """
+
+    encoder: FrozenDepthEncoder | None = None
+    teacher: TrainedPolicy | None = None
+
+    @classmethod
+    def named(cls, config: RunConfig) -> Self:
+        """From where the configuration says.
+
+        Raises:
+            PoiseError: something is missing, damaged, or not what it should be.
+        """
+        source, precision = config.policy.encoder, config.policy.encoder_precision
+        encoder = FrozenDepthEncoder.load(source, precision) if source else None
+        return cls(encoder, load_policy(Path(path)) if (path := _teacher(config)) else None)
+
+    @classmethod
+    def kept(cls, config: RunConfig, run: Path) -> Self:
+        """From a run's own copies.
+
+        Raises:
+            PoiseError: one is missing or damaged.
+        """
+        return cls(read_encoder(config, run), load_policy(run / TEACHER) if _teacher(config) else None)
+
+    def keep(self, config: RunConfig, run: Path) -> None:
+        """Copy everything into a run's folder."""
+        with explained(f"write {run}"):
+            run.mkdir(parents=True, exist_ok=True)
+            if config.policy.encoder:
+                source = Path(config.policy.encoder)
+                source = source / ENCODER if (source / ENCODER).is_dir() else source
+                shutil.copytree(source, run / ENCODER, dirs_exist_ok=True)
+            if self.teacher is not None:
+                self.teacher.save(run / TEACHER)
+
+
+def _teacher(config: RunConfig) -> str | None:
+    return config.algorithm.teacher if isinstance(config.algorithm, DistillationConfig) else None

@@ -1,0 +1,150 @@
+"""Policies read from disk: of a run, or of one checkpoint."""
+
+import hashlib
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gymnasium import spaces
+from gymnasium.vector import VectorEnv
+
+from poise.config import load_yaml, parse, save_yaml
+from poise.cores import available_cores
+from poise.errors import InvalidValueError, MissingFileError, PoiseError
+from poise.files import explained
+from poise.perception import FrozenDepthEncoder
+from poise.policies import ActorCritic, PolicyAgent, Sensing, build_policy
+from poise.policies.actor_critic import Shapes
+from poise.policies.sensing import component_names
+from poise.training.checkpoint import latest_checkpoint, load_checkpoint, save_checkpoint
+from poise.training.config import RunConfig
+from poise.training.environments import control_step, make_vector_env
+
+CONFIG = "config.yaml"
+ENCODER = "encoder"
+BEST = "best"
+
+
+def read_config(folder: Path) -> RunConfig:
+    """The resolved configuration of a run."""
+    path = folder / CONFIG
+    if not path.exists():
+        raise MissingFileError(f"{folder} is no run folder: it holds no {CONFIG}")
+    return parse(RunConfig, load_yaml(path), str(path))
+
+
+@dataclass(frozen=True)
+class TrainedPolicy:
+    """A policy read from disk, with what it needs to act."""
+
+    config: RunConfig
+    encoder: FrozenDepthEncoder | None
+    state: dict[str, Any]
+    source: Path
+    """The checkpoint."""
+    run: Path
+
+    @property
+    def fingerprint(self) -> str:
+        """Tells these weights from any others: SHA-256 of all of them."""
+        digest = hashlib.sha256()
+        for name in sorted(self.state):
+            digest.update(name.encode() + self.state[name].numpy().tobytes())
+        return digest.hexdigest()
+
+    @property
+    def sensed(self) -> tuple[str, ...]:
+        """Components of the observation that it was trained on."""
+        if self.config.policy.sensed is not None:
+            return self.config.policy.sensed
+        env = make_vector_env(self.config.env.id, 1, self.config.env.options, threads=1)
+        env.close()
+        return component_names(env.single_observation_space)
+
+    def agent_for(self, env: VectorEnv[Any, Any, Any]) -> PolicyAgent:
+        """The policy in charge of an environment.
+
+        Raises:
+            InvalidValueError: the weights belong to another architecture.
+        """
+        names = self.config.policy.sensed
+        space, threads = env.single_observation_space, available_cores()
+        sensing = Sensing(space, self.encoder, env.num_envs, control_step(env), names, threads)
+        return PolicyAgent(self.policy(sensing.shapes, env.single_action_space), sensing)
+
+    def policy(self, shapes: Shapes, action_space: spaces.Space[Any]) -> ActorCritic:
+        """The policy itself, for observations of these shapes, images already encoded.
+
+        Raises:
+            InvalidValueError: the weights belong to another architecture.
+        """
+        policy = build_policy(shapes, action_space, self.config.policy)
+        try:
+            policy.load_state_dict(self.state)
+        except RuntimeError as error:
+            detail = " ".join(str(error).split())[:300]
+            raise InvalidValueError(f"the weights in {self.source} belong to another architecture: {detail}") from error
+        return policy.eval().requires_grad_(False)
+
+    def save(self, folder: Path) -> None:
+        """Write a folder that `load_policy` reads, in the shape of a run."""
+        save_yaml(folder / CONFIG, self.config)
+        save_checkpoint(folder / BEST, {"policy": self.state})
+        if self.encoder is not None:
+            with explained(f"write {folder}"):
+                shutil.copytree(self.run / ENCODER, folder / ENCODER, dirs_exist_ok=True)
+
+
+def load_policy(path: Path) -> TrainedPolicy:
+    """The policy of a run (its best, or else its latest checkpoint) or of one checkpoint.
+
+    Raises:
+        MissingFileError: nothing is there.
+        InvalidValueError: what is there is no run or checkpoint; files are never unpickled.
+    """
+    if not path.exists():
+        raise MissingFileError(f"{path} does not exist; expected a run folder or a checkpoint folder")
+    if path.is_file():
+        raise InvalidValueError(
+            f"{path} is a file; expected a run folder or a checkpoint folder (pickled models are never loaded)"
+        )
+    checkpoint = _choose_checkpoint(path) if (path / CONFIG).exists() else path
+    run = next((parent for parent in (checkpoint, *checkpoint.parents) if (parent / CONFIG).exists()), None)
+    if run is None:
+        raise MissingFileError(
+            f"neither {path} nor a folder above it holds a {CONFIG}; expected a run or a checkpoint of one"
+        )
+    config = read_config(run)
+    state = load_checkpoint(checkpoint)
+    weights = state.get("policy") or _acting_weights(state, checkpoint)
+    return TrainedPolicy(config, read_encoder(config, run), weights, checkpoint, run)
+
+
+def _choose_checkpoint(run: Path) -> Path:
+    try:
+        load_checkpoint(run / BEST)
+        return run / BEST
+    except MissingFileError:
+        latest = latest_checkpoint(run)
+        if latest is None:
+            raise MissingFileError(f"{run} holds no policy yet: neither {BEST}/ nor a checkpoint") from None
+        return latest
+
+
+def _acting_weights(state: dict[str, Any], checkpoint: Path) -> dict[str, Any]:
+    algorithm = state.get("algorithm")
+    if not isinstance(algorithm, dict) or "policy" not in algorithm:
+        raise InvalidValueError(f"{checkpoint} holds no policy; expected a checkpoint written by 'poise train'")
+    weights: dict[str, Any] = algorithm.get("averaged") or algorithm["policy"]
+    return weights
+
+
+def read_encoder(config: RunConfig, run: Path) -> FrozenDepthEncoder | None:
+    """The encoder that a run's policy sees through; None for one without cameras."""
+    if config.policy.encoder is None:
+        return None
+    try:
+        return FrozenDepthEncoder.load(run / ENCODER, config.policy.encoder_precision)
+    except MissingFileError as error:
+        raise PoiseError(f"{run} lacks its encoder ({ENCODER}/), so its policy cannot see: {error}") from error
