@@ -278,10 +278,10 @@ def test_a_byte_order_mark_is_no_part_of_the_first_key(tmp_path: Path) -> None:
 
 def test_a_base_is_read_first_and_changed_key_by_key(tmp_path: Path) -> None:
     (tmp_path / "deep").mkdir()
-    (tmp_path / "ground.yaml").write_text("a: 1\nb: {c: [1, 2], d: {e: 5, f: 6}}\ng: {h: 1}\n")
+    (tmp_path / "ground.yaml").write_text("a: 1\nb: {c: [1, 2], d: {e: 5, f: 6}}\ng: {h: 1}\nj: {name: x, k: 1}\n")
     (tmp_path / "deep" / "middle.yaml").write_text("base: ../ground.yaml\nb: {d: {e: 50}}\ng: 7\n")
-    (tmp_path / "top.yaml").write_text("base: deep/middle.yaml\nb: {c: [3]}\ni: 9\n")
-    expected = {"a": 1, "b": {"c": [3], "d": {"e": 50, "f": 6}}, "g": 7, "i": 9}
+    (tmp_path / "top.yaml").write_text("base: deep/middle.yaml\nb: {c: [3]}\ni: 9\nj: {name: y, l: 2}\n")
+    expected = {"a": 1, "b": {"c": [3], "d": {"e": 50, "f": 6}}, "g": 7, "i": 9, "j": {"name": "y", "l": 2}}
     assert load_yaml(tmp_path / "top.yaml") == expected
 
 

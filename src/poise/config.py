@@ -149,7 +149,7 @@ def load_yaml(path: Path | str) -> dict[str, Any]:
     """Read a YAML file that holds one mapping. Only plain data is built; tags that would name Python objects fail.
 
     With `base: other.yaml`, a path as seen from this file, it holds only what differs from another: mappings are
-    merged key by key, everything else replaces what the other says.
+    merged key by key, everything else replaces what the other says, and so does a mapping whose `name` is another.
     """
     return _load_with_base(Path(path), ())
 
@@ -170,13 +170,13 @@ def _load_with_base(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
 
 def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     """`base` with `changes` put upon it, mapping by mapping."""
-    return {
-        **base,
-        **{
-            key: _merged(base[key], value) if isinstance(value, dict) and isinstance(base.get(key), dict) else value
-            for key, value in changes.items()
-        },
-    }
+    result = dict(base)
+    for key, value in changes.items():
+        before = base.get(key)
+        both = isinstance(before, dict) and isinstance(value, dict)
+        same_kind = both and value.get("name", before.get("name")) == before.get("name")
+        result[key] = _merged(before, value) if same_kind else value
+    return result
 
 
 def _load_document(path: Path) -> dict[str, Any]:

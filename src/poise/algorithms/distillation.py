@@ -66,6 +66,8 @@ class Distillation(OnPolicyAlgorithm):
     @torch.no_grad()
     def act(self, observation: Mapping[str, Tensor]) -> DistillationDecision:
         """The teacher's most likely actions, or what the student draws."""
+        if not len(self._teacher_acts):
+            self.reset(torch.ones(len(next(iter(observation.values()))), dtype=torch.bool))
         student, _, self.hidden_states = self.policy.step(observation, self.hidden_states)
         teacher, _, self._teacher_states = self.teacher.step(observation, self._teacher_states)
         drawn, shown = student.sample(), teacher.mode

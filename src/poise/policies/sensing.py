@@ -126,6 +126,7 @@ def _chosen(components: Mapping[str, tuple[int, ...]], names: tuple[str, ...] | 
     unknown = set(names or ()) - set(components)
     if unknown:
         raise InvalidValueError(
-            f"policy.observations names {', '.join(sorted(unknown))}; the environment gives {', '.join(components)}"
+            f"policy.observations, or a teacher, names {', '.join(sorted(unknown))}; "
+            f"the environment gives {', '.join(components)}"
         )
     return tuple(components) if names is None else names
