@@ -172,11 +172,14 @@ def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, An
     """`base` with `changes` put upon it, mapping by mapping."""
     result = dict(base)
     for key, value in changes.items():
-        before = base.get(key)
-        both = isinstance(before, dict) and isinstance(value, dict)
-        same_kind = both and value.get("name", before.get("name")) == before.get("name")
-        result[key] = _merged(before, value) if same_kind else value
+        result[key] = _merged(result[key], value) if _same_kind(result.get(key), value) else value
     return result
+
+
+def _same_kind(before: Any, after: Any) -> bool:
+    """Whether these are mappings, of which one can be put upon the other."""
+    both = isinstance(before, dict) and isinstance(after, dict)
+    return both and after.get("name", before.get("name")) == before.get("name")
 
 
 def _load_document(path: Path) -> dict[str, Any]:
