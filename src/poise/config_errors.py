@@ -56,11 +56,12 @@ def _problem(detail: ErrorDetails, cls: type[BaseModel], mapping: Mapping[str, A
         return f"missing key '{_dotted(_key(detail['loc'][:-1], mapping), detail['loc'][-1])}'"
     if kind in ("value_error", "assertion_error"):
         return _complaint(key, str(context["error"]), value)
-    if kind == "union_tag_invalid":  # which of several configurations stands here is said by its `name`
+    if kind == "union_tag_invalid":
         choices, tag = context["expected_tags"], context["tag"]
-        return (
-            f"{key}.name must be one of {choices}, got {_shown(tag)}{did_you_mean(tag, choices.split(chr(39))[1::2])}"
-        )
+        discriminator = context["discriminator"]  # a key in quotes, or a function of ours that looks at `name`
+        told_by = discriminator.strip("'") if discriminator.startswith("'") else "name"
+        hint = did_you_mean(tag, choices.split("'")[1::2])
+        return f"{key}.{told_by} must be one of {choices}, got {_shown(tag)}{hint}"
     if kind in _EXPECTED:
         expected = _EXPECTED[kind].format(**context)
     else:
