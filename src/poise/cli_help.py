@@ -98,7 +98,8 @@ def describe_settings(
         for alternative in nested:
             summary = (alternative.__doc__ or "").strip().partition("\n")[0]
             inner = default if isinstance(default, alternative) else None
-            groups.append(describe_settings(alternative, f"{key}.", f"{key}: {summary}", inner))
+            which = f" with name {_shown(alternative.model_fields['name'].annotation)}" if len(nested) > 1 else ""
+            groups.append(describe_settings(alternative, f"{key}.", f"{key}{which}: {summary}", inner))
     return "\n\n".join(["\n".join([title, *own]), *groups] if own else groups)
 
 
@@ -117,6 +118,10 @@ def _entry(flag: str, kind: str, field: FieldInfo, default: Any) -> str:
 
 def _shown(value: Any) -> str:
     """A default as one would write it on the command line."""
+    if get_origin(value) is Literal:
+        return str(get_args(value)[0])
+    if isinstance(value, BaseModel):
+        return f"{{{', '.join(f'{name}: {_shown(part)}' for name, part in value if name in value.model_fields_set)}}}"
     if isinstance(value, tuple):
         return f"[{', '.join(_shown(item) for item in value)}]"
     if value is None or isinstance(value, bool):
@@ -127,6 +132,8 @@ def _shown(value: Any) -> str:
 def _type_name(annotation: Any) -> str:
     """`int | None` to `INT`; `tuple[int, ...]` to `[INT, ...]`; the choices themselves for a Literal."""
     origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _type_name(arguments[0])
     if origin is Literal:
         return "|".join(map(str, arguments))
     if origin in (Union, UnionType):
