@@ -72,7 +72,7 @@ def _train(options: argparse.Namespace) -> int:
 
 
 def _policy_options(parser: Parser) -> None:
-    parser.add_argument("policy", metavar="POLICY", help="folder of a run or a checkpoint, or 'pid', or 'do-nothing'")
+    parser.add_argument("policy", metavar="POLICY", help="folder of a run or checkpoint, or 'lqr', 'pid', 'do-nothing'")
     parser.add_argument("--config", metavar="FILE", type=Path, help="take the environment from this run configuration")
 
 
@@ -82,7 +82,7 @@ def _evaluate_options(parser: Parser) -> None:
     parser.add_argument(
         "--seed", metavar="S", type=whole(0), default=EVALUATION_SEED, help="of the first (default: %(default)s)"
     )
-    parser.add_argument("--baselines", action="store_true", help="measure do-nothing and PID beside it")
+    parser.add_argument("--baselines", action="store_true", help="measure doing nothing, PID and LQR beside it")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write every episode's outcome to this file")
 
 
@@ -197,6 +197,38 @@ def _pretrain(options: argparse.Namespace) -> None:
     print(f"next: poise train configs/ballbot/navigate.yaml --policy.encoder {options.out / 'encoder'}")
 
 
+# --- motion -------------------------------------------------------------------------------------------------------
+
+
+def _motion_options(parser: Parser) -> None:
+    parser.add_argument("config", metavar="CONFIG", type=Path, help="run configuration whose environment is used")
+    parser.add_argument(
+        "--out",
+        metavar="FILE",
+        type=Path,
+        default=Path("runs/motion.safetensors"),
+        help="(default: runs/motion.safetensors)",
+    )
+
+
+def _motion_settings() -> str:
+    from poise.training.motion import MotionConfig
+
+    return describe_settings(MotionConfig)
+
+
+def _motion(options: argparse.Namespace) -> None:
+    from poise.config import apply_overrides, load_yaml, parse, parse_cli_overrides
+    from poise.training.config import EnvConfig
+    from poise.training.motion import MotionConfig, record_motion
+
+    config = parse(MotionConfig, apply_overrides({}, parse_cli_overrides(options.settings)), "poise motion")
+    env = parse(EnvConfig, load_yaml(options.config).get("env", {}), f"{options.config}: env")
+    motion = record_motion(config, env)
+    motion.save(options.out)
+    print(f"{len(motion.starts):,} moments of {config.episodes} episodes in {options.out}")
+
+
 # --- plot, report, info, demo -------------------------------------------------------------------------------------
 
 
@@ -290,6 +322,13 @@ VERBS = {
         "train the depth encoder on collected images",
         "poise pretrain runs/images --out runs/encoder --epochs 10",
         _pretrain_settings,
+    ),
+    "motion": Verb(
+        _motion,
+        _motion_options,
+        "record a reference motion: an LQR drives ballbots on level ground, weaving from side to side",
+        "poise motion configs/ballbot/style.yaml --out runs/motion.safetensors --weave 0.15",
+        _motion_settings,
     ),
     "plot": Verb(
         _plot, _plot_options, "compare the learning curves of runs", "poise plot runs/a runs/b --out curves.png"

@@ -29,6 +29,7 @@ ENCODERS = {
 ESTIMATES = {"observations": ["position", "heights"], "targets": ["speed", "wind"], "hidden_sizes": [7]}
 ADAPTS = {"observations": ["speed"], "targets": ["heights"], "hidden_sizes": [7], "replace_prob": 0.3}
 APART = {"observations": ["position", "heights"], "critic_observations": ["wind", "heights", "speed"]}
+STYLE = {"observations": ["position", "speed"], "hidden_sizes": [9]}
 ZOO: dict[str, dict[str, Any]] = {
     "plain": {},
     "lstm": LSTM,
@@ -45,6 +46,8 @@ ZOO: dict[str, dict[str, Any]] = {
     "estimator with memory that replaces some": {"estimator": ESTIMATES | {"replace_prob": 0.5}} | LSTM,
     "estimator on the actor's memory": {"estimator": ESTIMATES | {"observations": [], "use_actor_rnn": True}} | GRU,
     "adaptor": {"adaptor": ADAPTS},
+    "motion prior": {"amp_discriminator": STYLE},
+    "motion prior, encoders and memory": {"amp_discriminator": STYLE, "encoders": ENCODERS} | LSTM,
     "everything": {
         "adaptor": ADAPTS,
         "estimator": ESTIMATES | {"replace_prob": 0.5},

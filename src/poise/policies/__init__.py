@@ -3,8 +3,22 @@
 from poise.fusion import ObsSegments
 from poise.policies.actor_critic import ActorCritic, Step
 from poise.policies.agents import Agent, PolicyAgent
+from poise.policies.amp import (
+    AmpActorCritic,
+    AmpActorCriticRecurrent,
+    AMPDiscriminator,
+    AmpMixin,
+    EncoderAmpActorCriticRecurrent,
+)
 from poise.policies.building import build_policy
-from poise.policies.config import EncoderConfig, EstimatorConfig, MemoryConfig, NetworkConfig, PolicyConfig
+from poise.policies.config import (
+    DiscriminatorConfig,
+    EncoderConfig,
+    EstimatorConfig,
+    MemoryConfig,
+    NetworkConfig,
+    PolicyConfig,
+)
 from poise.policies.encoders import EncoderActorCritic, EncoderActorCriticMixin, EncoderActorCriticRecurrent
 from poise.policies.estimators import (
     EstimatorMixin,
@@ -25,13 +39,19 @@ from poise.policies.visual import (
 )
 
 __all__ = [
+    "AMPDiscriminator",
     "ActorCritic",
     "ActorCriticRecurrent",
     "Agent",
+    "AmpActorCritic",
+    "AmpActorCriticRecurrent",
+    "AmpMixin",
     "DeterministicPolicyMixin",
+    "DiscriminatorConfig",
     "EncoderActorCritic",
     "EncoderActorCriticMixin",
     "EncoderActorCriticRecurrent",
+    "EncoderAmpActorCriticRecurrent",
     "EncoderConfig",
     "EncoderStateAc",
     "EncoderStateAcRecurrent",

@@ -1,4 +1,4 @@
-"""Baselines of the ballbot: a PID balance controller, and doing nothing. What a trained policy has to beat."""
+"""Baselines of the ballbot: a PID balance controller, an LQR, and doing nothing. What a trained policy has to beat."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -8,18 +8,12 @@ import numpy as np
 from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
 
-from poise.envs import BallbotVectorEnv, rotations
+from poise.envs import BallbotVectorEnv
 from poise.envs.options import BallbotOptions
 from poise.errors import InvalidValueError
 from poise.policies.agents import Agent
-
-Array = NDArray[np.float64]
-
-_WHEEL_AZIMUTHS = np.radians(-102.7 + 120.0 * np.arange(3))
-"""Directions in the base's x-y plane about which a positive action on each wheel drives the ball; measured."""
-
-_TO_WHEELS = np.stack([np.sin(_WHEEL_AZIMUTHS), -np.cos(_WHEEL_AZIMUTHS)])
-"""(2, 3) actions that drive the ball along x and along y: to roll along u it turns about the axis (-u_y, u_x)."""
+from poise.policies.body import TO_WHEELS, Array, as_action, felt
+from poise.policies.lqr import LqrController
 
 
 class DoNothing:
@@ -106,50 +100,31 @@ class PidController:
     def act(self, observation: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
         """Actions (N, 3) in [-1, 1] for `orientation`, `angular_vel` and `vel`, (N, 3) each."""
         gains = self.gains
-        base_from_frame = rotations.inverse(self._orientation(observation))
-        tilt = -rotations.rotate(base_from_frame, np.tile([0.0, 0.0, 1.0], (len(self.speed), 1)))[:, :2]
-        turning = np.asarray(observation["angular_vel"], np.float64)
-        tilt_rate = np.stack([turning[:, 1], -turning[:, 0]], axis=1)
-        too_slow = rotations.rotate(base_from_frame, self._wanted(observation) - observation["vel"])[:, :2]
+        body = felt(observation, self._options)
+        too_slow = body.in_base(self._wanted(observation) - observation["vel"])
         missing = np.clip(self._missing + too_slow * self._control_step, -gains.most_drift, gains.most_drift)
         wanted = gains.speed * too_slow + gains.drift * missing
-        error = tilt - np.clip(wanted, -gains.most_lean, gains.most_lean)
+        error = body.tilt - np.clip(wanted, -gains.most_lean, gains.most_lean)
 
         integral = self._integral + error * self._control_step
-        drive = gains.proportional * error + gains.integral * integral + gains.derivative * tilt_rate
-        command = drive @ _TO_WHEELS + gains.yaw * turning[:, 2:]
+        drive = gains.proportional * error + gains.integral * integral + gains.derivative * body.tilt_rate
+        command = drive @ TO_WHEELS + gains.yaw * body.turning[:, None]
         bounded = np.clip(command, -1.0, 1.0)
         grows = np.einsum("ni,ni->n", integral, error) > 0.0
         held = grows & (command != bounded).any(axis=1)
         self._integral = np.where(held[:, None], self._integral, integral)
         self._missing = missing
-        return self._as_action(bounded, observation)
+        return as_action(bounded, observation, self._options)
 
     def reset(self, dones: NDArray[np.bool_]) -> None:
         """Forget the integrals of robots (N,) whose episode is over."""
         self._integral[dones] = 0.0
         self._missing[dones] = 0.0
 
-    def _orientation(self, observation: Mapping[str, NDArray[Any]]) -> Array:
-        """(N, 4) quaternions."""
-        angles = np.asarray(observation["orientation"], np.float64)
-        if self._options.orientation == "rotation_vector":
-            angle = np.linalg.norm(angles, axis=1)
-            return rotations.about(angles / np.maximum(angle, 1e-12)[:, None], angle)
-        roll, pitch, yaw = (
-            rotations.about(np.tile(axis, (len(angles), 1)), angles[:, i]) for i, axis in enumerate(np.eye(3))
-        )
-        return rotations.product(yaw, rotations.product(pitch, roll))
-
     def _wanted(self, observation: Mapping[str, NDArray[Any]]) -> Array:
         """(N, 3) velocities to travel at, in the frame of the observation."""
         direction = observation.get("goal", self.direction)
         return np.concatenate([self.speed[:, None] * direction, np.zeros((len(direction), 1))], axis=1)
-
-    def _as_action(self, command: Array, observation: Mapping[str, NDArray[Any]]) -> Array:
-        """What to ask of the environment so that the motors get `command`."""
-        increment = self._options.action_increment
-        return command if increment is None else np.clip((command - observation["actions"]) / increment, -1.0, 1.0)
 
 
 TRAVEL_SPEED = 0.2
@@ -162,13 +137,20 @@ def pid_controller(env: VectorEnv[Any, Any, Any]) -> PidController:
     Raises:
         InvalidValueError: these are no ballbots.
     """
-    if not isinstance(env.unwrapped, BallbotVectorEnv):
-        raise InvalidValueError(f"the PID controller drives ballbots only, not {env}; choose another policy")
-    options = env.unwrapped.options
+    options = _ballbot_options(env, "the PID controller")
     knows_goal = options.goal.is_observed or options.frame == "world"
     direction = np.array(options.goal.direction) / np.linalg.norm(options.goal.direction)
     speed = TRAVEL_SPEED if knows_goal else 0.0
     return PidController(env.num_envs, options.control_step, speed, direction, options=options)
+
+
+def lqr_controller(env: VectorEnv[Any, Any, Any]) -> LqrController:
+    """The linear-quadratic regulator of ballbots, standing: hills stop it where it is to travel.
+
+    Raises:
+        InvalidValueError: these are no ballbots.
+    """
+    return LqrController(env.num_envs, _ballbot_options(env, "the LQR"))
 
 
 def do_nothing(env: VectorEnv[Any, Any, Any]) -> DoNothing:
@@ -176,5 +158,15 @@ def do_nothing(env: VectorEnv[Any, Any, Any]) -> DoNothing:
     return DoNothing(env.num_envs, int(np.prod(env.single_action_space.shape or (1,))))
 
 
-BASELINES: dict[str, Callable[[VectorEnv[Any, Any, Any]], Agent]] = {"do-nothing": do_nothing, "pid": pid_controller}
+def _ballbot_options(env: VectorEnv[Any, Any, Any], who: str) -> BallbotOptions:
+    if not isinstance(env.unwrapped, BallbotVectorEnv):
+        raise InvalidValueError(f"{who} drives ballbots only, not {env}; choose another policy")
+    return env.unwrapped.options
+
+
+BASELINES: dict[str, Callable[[VectorEnv[Any, Any, Any]], Agent]] = {
+    "do-nothing": do_nothing,
+    "pid": pid_controller,
+    "lqr": lqr_controller,
+}
 """By the names that `poise evaluate` knows."""

@@ -6,6 +6,7 @@ from typing import Any
 from gymnasium import spaces
 
 from poise.policies.actor_critic import ActorCritic, Shapes
+from poise.policies.amp import AmpMixin
 from poise.policies.config import PolicyConfig
 from poise.policies.encoders import EncoderActorCriticMixin
 from poise.policies.estimators import EstimatorMixin, PrivilegeEstimatorMixin
@@ -24,6 +25,7 @@ def build_policy(shapes: Shapes, action_space: spaces.Space[Any], config: Policy
     mixins += [PrivilegeEstimatorMixin] if config.adaptor else []
     mixins += [EstimatorMixin] if config.estimator else []
     mixins += [EncoderActorCriticMixin] if config.encoders else []
+    mixins += [AmpMixin] if config.amp_discriminator else []
     base = ActorCriticRecurrent if config.memory else ActorCritic
     return _mixed((*mixins, base))(shapes, action_space, config)
 

@@ -76,6 +76,16 @@ class EstimatorConfig(Config):
         return self
 
 
+class DiscriminatorConfig(Config):
+    """What tells a policy's motion from a reference (adversarial motion priors)."""
+
+    observations: tuple[str, ...] = Field(min_length=1, description="components that make up a motion's state")
+    hidden_sizes: tuple[int, ...] = Field((256, 128), min_length=1, description="widths of its hidden layers")
+    style_reward_coef: float = Field(1.0, ge=0, description="reward of a step that looks like the reference")
+    task_reward_lerp: float = Field(0.5, ge=0, le=1, description="share of the task's reward, the rest being style's")
+    discriminator_grad_pen: float = Field(5.0, ge=0, description="weight of the gradient penalty")
+
+
 class PolicyConfig(Config):
     """An actor and a critic over shared features."""
 
@@ -90,6 +100,9 @@ class PolicyConfig(Config):
     )
     estimator: EstimatorConfig | None = Field(None, description="estimates components of the observation")
     adaptor: EstimatorConfig | None = Field(None, description="another one, for what only the critic is told")
+    amp_discriminator: DiscriminatorConfig | None = Field(
+        None, description="tells its motion from a reference, for algorithm.name 'amp'"
+    )
     init_std: float = Field(1.0, gt=0, description="initial standard deviation of the actions")
     min_std: float = Field(1e-3, gt=0, description="smallest standard deviation of the actions")
     normalize_observations: bool = Field(True, description="by running mean and standard deviation")

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from poise.algorithms import DistillationConfig
+from poise.algorithms import AmpConfig, DistillationConfig, ReferenceMotion
 from poise.files import explained
 from poise.perception import FrozenDepthEncoder
 from poise.training.config import RunConfig
 from poise.training.trained import ENCODER, TrainedPolicy, load_policy, read_encoder
 
 TEACHER = "teacher"
+MOTION = "motion.safetensors"
 
 
 @dataclass(frozen=True)
@@ -21,10 +22,12 @@ class Assets:
     Attributes:
         encoder: of the cameras' images.
         teacher: of a student.
+        motion: a reference to move like.
     """
 
     encoder: FrozenDepthEncoder | None = None
     teacher: TrainedPolicy | None = None
+    motion: ReferenceMotion | None = None
 
     @classmethod
     def named(cls, config: RunConfig) -> Self:
@@ -34,8 +37,11 @@ class Assets:
             PoiseError: something is missing, damaged, or not what it should be.
         """
         source, precision = config.policy.encoder, config.policy.encoder_precision
-        encoder = FrozenDepthEncoder.load(source, precision) if source else None
-        return cls(encoder, load_policy(Path(path)) if (path := _teacher(config)) else None)
+        return cls(
+            FrozenDepthEncoder.load(source, precision) if source else None,
+            load_policy(Path(teacher)) if (teacher := _teacher(config)) else None,
+            ReferenceMotion.load(motion) if (motion := _motion(config)) else None,
+        )
 
     @classmethod
     def kept(cls, config: RunConfig, run: Path) -> Self:
@@ -44,7 +50,11 @@ class Assets:
         Raises:
             PoiseError: one is missing or damaged.
         """
-        return cls(read_encoder(config, run), load_policy(run / TEACHER) if _teacher(config) else None)
+        return cls(
+            read_encoder(config, run),
+            load_policy(run / TEACHER) if _teacher(config) else None,
+            ReferenceMotion.load(run / MOTION) if _motion(config) else None,
+        )
 
     def keep(self, config: RunConfig, run: Path) -> None:
         """Copy everything into a run's folder."""
@@ -56,7 +66,13 @@ class Assets:
                 shutil.copytree(source, run / ENCODER, dirs_exist_ok=True)
             if self.teacher is not None:
                 self.teacher.save(run / TEACHER)
+            if self.motion is not None:
+                self.motion.save(run / MOTION)
 
 
 def _teacher(config: RunConfig) -> str | None:
     return config.algorithm.teacher if isinstance(config.algorithm, DistillationConfig) else None
+
+
+def _motion(config: RunConfig) -> str | None:
+    return config.algorithm.motion if isinstance(config.algorithm, AmpConfig) else None

@@ -4,7 +4,7 @@ from typing import Any
 
 from gymnasium import spaces
 
-from poise.algorithms import PPO, Distillation, DistillationConfig, OnPolicyAlgorithm
+from poise.algorithms import PPO, AmpConfig, AmpPPO, Distillation, DistillationConfig, OnPolicyAlgorithm
 from poise.policies import build_policy
 from poise.policies.actor_critic import Shapes
 from poise.training.assets import Assets
@@ -28,6 +28,9 @@ def build_algorithm(
         teachers = {name: shapes[name] for name in assets.teacher.sensed}
         teacher = assets.teacher.policy(teachers, action_space)
         return Distillation(policy, config.algorithm, teacher, config.update_threads)
+    if isinstance(config.algorithm, AmpConfig):
+        assert assets.motion is not None
+        return AmpPPO(policy, config.algorithm, assets.motion, config.update_threads)
     return PPO(policy, config.algorithm, config.update_threads)
 
 

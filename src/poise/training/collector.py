@@ -79,6 +79,7 @@ class Collector:
                 sums[name] = sums.get(name, 0.0) + value / self.rollout.num_steps
             self._observation = self.sensing(observation)
         self._infos = sums
+        self.rollout.finish(self._observation)
         return self.algorithm.evaluate(self._observation)
 
     def metrics(self) -> dict[str, float]:

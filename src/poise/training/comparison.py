@@ -59,7 +59,7 @@ def contender(name: str, config: Path | None = None) -> Contender:
     """A baseline by its name, or else the trained policy in a folder.
 
     Args:
-        name: 'pid', 'do-nothing', or the folder of a run or a checkpoint.
+        name: 'lqr', 'pid', 'do-nothing', or the folder of a run or a checkpoint.
         config: names the environment; by default a policy's own, and the data sheet's for a baseline.
 
     Raises:

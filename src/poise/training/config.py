@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from poise.algorithms import DistillationConfig, PPOConfig
+from poise.algorithms import AmpConfig, DistillationConfig, PPOConfig
 from poise.algorithms.schedules import Scheduled
 from poise.config import Config
 from poise.policies import PolicyConfig
@@ -60,7 +60,9 @@ def _algorithm_name(given: Any) -> Any:
 
 
 AlgorithmConfig = Annotated[
-    Annotated[PPOConfig, Tag("ppo")] | Annotated[DistillationConfig, Tag("distillation")],
+    Annotated[PPOConfig, Tag("ppo")]
+    | Annotated[AmpConfig, Tag("amp")]
+    | Annotated[DistillationConfig, Tag("distillation")],
     Discriminator(_algorithm_name),
 ]
 """Of the algorithm that `name` chooses."""
