@@ -29,6 +29,7 @@ from poise.policies.estimators import (
 )
 from poise.policies.look import HiddenStates, Sequences
 from poise.policies.mixtures import EncoderStateAc, EncoderStateAcRecurrent
+from poise.policies.mutex import ActorCriticClimbMutex, ActorCriticFieldMutex, ActorCriticMutex, MutexConfig
 from poise.policies.recurrent import ActorCriticRecurrent
 from poise.policies.sensing import Sensing
 from poise.policies.visual import (
@@ -41,6 +42,9 @@ from poise.policies.visual import (
 __all__ = [
     "AMPDiscriminator",
     "ActorCritic",
+    "ActorCriticClimbMutex",
+    "ActorCriticFieldMutex",
+    "ActorCriticMutex",
     "ActorCriticRecurrent",
     "Agent",
     "AmpActorCritic",
@@ -59,6 +63,7 @@ __all__ = [
     "EstimatorMixin",
     "HiddenStates",
     "MemoryConfig",
+    "MutexConfig",
     "NetworkConfig",
     "ObsSegments",
     "PolicyAgent",

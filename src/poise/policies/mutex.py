@@ -1,0 +1,253 @@
+"""Policies made of policies: the field ahead decides which of several finished ones acts.
+
+observation ─┬─► selector component ──────────────► selection, smoothed ──┐
+             ├─► sub-policy 0, its command, its scale ─► actions ─────────┼─► actions
+             └─► sub-policy 1, its command, its scale ─► actions ─────────┘
+
+All sub-policies look at every observation, so that one that is switched on knows what went before, unless those that do
+not act are to forget. What is remembered of robots whose episode is over is cleared, as with any policy.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import torch
+from pydantic import Field, field_validator
+from torch import Tensor, nn
+
+from poise.config import Config
+from poise.errors import InvalidValueError, did_you_mean
+from poise.nn import forget
+from poise.policies.actor_critic import ActorCritic, Shapes
+from poise.policies.look import HiddenStates, TensorObservation
+
+Command = float | tuple[float, float]
+"""A number, or the bounds between which each robot draws its own when its episode begins."""
+
+
+class MutexConfig(Config):
+    """A policy made of finished ones."""
+
+    sub_policies: dict[str, str] = Field(
+        min_length=1, description="folders of runs or checkpoints by a name each, in the order of the selector"
+    )
+    selector: str = Field("engaging_block", description="component that tells the field ahead, one number for each")
+    command: str | None = Field(None, description="component that commands the velocity, to be set")
+    cmd_vel_mapping: dict[str, tuple[Command, ...]] = Field(
+        default_factory=dict, description="velocities commanded to sub-policies, by name: numbers or [lowest, highest]"
+    )
+    last_action: str | None = Field(None, description="component that tells the last action, rescaled")
+    action_smoothing_buffer_len: int = Field(1, ge=1, description="latest selections that are averaged")
+    reset_non_selected: Literal["all", "when_skill", "never"] = Field(
+        "never", description="who forgets while not acting: all, all but the first, or nobody"
+    )
+
+    @field_validator("cmd_vel_mapping", mode="after")
+    @classmethod
+    def _in_order(cls, mapping: dict[str, tuple[Command, ...]]) -> dict[str, tuple[Command, ...]]:
+        for name, command in mapping.items():
+            for bounds in command:
+                if isinstance(bounds, tuple) and bounds[0] > bounds[1]:
+                    raise ValueError(f"{name}: a range must be [lowest, highest], got {list(bounds)}")
+        return mapping
+
+
+class ActorCriticMutex(nn.Module):
+    """Finished policies, of which one acts at a time; which, says `get_policy_selection` of those that derive from it.
+
+    It acts and does not learn: it has no critic.
+
+    Args:
+        policies: by name, in the order of `config.sub_policies`.
+        shapes: of the components of the observation.
+        config: how they are put together.
+        action_scales: what an action of 1 of each policy means; 1 by default.
+        env_action_scale: what an action of 1 means to the environment.
+
+    Raises:
+        InvalidValueError: a policy is missing, or a component that is needed.
+    """
+
+    def __init__(
+        self,
+        policies: Mapping[str, ActorCritic],
+        shapes: Shapes,
+        config: MutexConfig,
+        action_scales: Mapping[str, float] | None = None,
+        env_action_scale: float = 1.0,
+    ) -> None:
+        super().__init__()
+        missing = [name for name in config.sub_policies if name not in policies]
+        if missing:
+            raise InvalidValueError(
+                f"the sub-policy '{missing[0]}' is missing; there are {', '.join(policies) or 'none'}"
+            )
+        self.config = config
+        self.names = tuple(config.sub_policies)
+        self.submodules = nn.ModuleDict({name: policies[name] for name in self.names})
+        self.is_recurrent = any(policies[name].is_recurrent for name in self.names)
+        scales = action_scales or {}
+        self._scales = {name: scales.get(name, 1.0) / env_action_scale for name in self.names}
+        needed = {"selector": config.selector, "command": config.command, "last_action": config.last_action}
+        for key, component in needed.items():
+            if component is not None and component not in shapes:
+                raise InvalidValueError(
+                    f"{key} is '{component}', which the observation does not hold"
+                    f"{did_you_mean(component, shapes)}; it holds {', '.join(shapes)}"
+                )
+        self.selector_width = _width(shapes[config.selector])
+        self._commands = _Commands(config, self.names, shapes)
+        self.hidden_states: dict[str, Tensor] = {}
+
+    # --- states in, states out ------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def infer(self, observation: TensorObservation, states: HiddenStates) -> tuple[Tensor, dict[str, Tensor]]:
+        """Actions (N, A), and what is remembered after them."""
+        weights, after = self._smoothed(self.get_policy_selection(observation), states)
+        commands = self._commands.drawn(states, weights)
+        after |= commands
+        actions = torch.zeros(())
+        for i, name in enumerate(self.names):
+            policy: ActorCritic = self.submodules[name]  # type: ignore[assignment]
+            seen = self.recover_last_action(self._commands.override(observation, commands, name), name)
+            own = {key.removeprefix(f"{name}."): state for key, state in states.items() if key.startswith(f"{name}.")}
+            decided, own = policy.infer(seen, own)
+            actions = actions + weights[:, i, None] * self._scales[name] * decided
+            if self._forgets(i):
+                own = {key: state * (weights[:, i] > 0)[:, None] for key, state in own.items()}
+            after |= {f"{name}.{key}": state for key, state in own.items()}
+        return actions, after
+
+    def get_policy_selection(self, observation: TensorObservation) -> Tensor:
+        """(N, P) which policy is to act, one-hot."""
+        raise NotImplementedError("derive from ActorCriticMutex and say which policy is to act")
+
+    def recover_last_action(self, observation: TensorObservation, name: str) -> TensorObservation:
+        """The observation with the last action in a policy's own scale; the caller's stays as it is."""
+        component = self.config.last_action
+        if component is None or self._scales[name] == 1.0:
+            return observation
+        return {**observation, component: observation[component] / self._scales[name]}
+
+    def _smoothed(self, selection: Tensor, states: HiddenStates) -> tuple[Tensor, dict[str, Tensor]]:
+        """(N, P) weights: the mean of the latest selections, of which the first counts for all that were not yet."""
+        length = self.config.action_smoothing_buffer_len
+        before = states.get("mutex.selection", selection.new_zeros(length, *selection.shape))
+        begun = before.sum(dim=(0, 2)) > 0
+        moved = torch.cat([before[1:], selection[None]])
+        buffer = torch.where(begun[None, :, None], moved, selection[None].expand(length, -1, -1))
+        return buffer.mean(dim=0), {"mutex.selection": buffer}
+
+    def _forgets(self, index: int) -> bool:
+        who = self.config.reset_non_selected
+        return who == "all" or (who == "when_skill" and index > 0)
+
+    # --- states kept here -----------------------------------------------------------------------------------------
+
+    def act_inference(self, observation: TensorObservation) -> Tensor:
+        """Actions (N, A)."""
+        actions, self.hidden_states = self.infer(observation, self.hidden_states)
+        return actions
+
+    def act(self, observation: TensorObservation) -> Tensor:
+        """The same: finished policies do not explore."""
+        return self.act_inference(observation)
+
+    def get_hidden_states(self) -> dict[str, Tensor]:
+        """What is remembered, (L, N, H) each."""
+        return dict(self.hidden_states)
+
+    def reset(self, dones: Tensor | None = None) -> None:
+        """Forget the environments (N,) whose episode is over, or all."""
+        self.hidden_states = {} if dones is None else forget(self.hidden_states, dones)
+
+
+class ActorCriticFieldMutex(ActorCriticMutex):
+    """The selector has one number for each policy, and the largest one's acts; the first where all are zero."""
+
+    def __init__(
+        self,
+        policies: Mapping[str, ActorCritic],
+        shapes: Shapes,
+        config: MutexConfig,
+        action_scales: Mapping[str, float] | None = None,
+        env_action_scale: float = 1.0,
+    ) -> None:
+        super().__init__(policies, shapes, config, action_scales, env_action_scale)
+        self._check_width(len(self.names))
+
+    def get_policy_selection(self, observation: TensorObservation) -> Tensor:
+        """(N, P) one-hot."""
+        ahead = observation[self.config.selector].flatten(1)[:, : len(self.names)]
+        return nn.functional.one_hot(ahead.argmax(dim=1), len(self.names)).to(ahead.dtype)
+
+    def _check_width(self, expected: int) -> None:
+        if self.selector_width != expected:
+            raise InvalidValueError(
+                f"the selector '{self.config.selector}' has {self.selector_width} numbers, but {expected} are needed "
+                f"for the sub-policies {', '.join(self.names)}"
+            )
+
+
+class ActorCriticClimbMutex(ActorCriticFieldMutex):
+    """Up and down apart: where the selector names the last field but one, its last number tells whether it goes down.
+
+    The selector has a number for each policy but the last, and then the signed height of what is ahead. The last policy
+    is the one for going down, the one before it for going up.
+    """
+
+    def get_policy_selection(self, observation: TensorObservation) -> Tensor:
+        """(N, P) one-hot."""
+        ahead = observation[self.config.selector].flatten(1)
+        field, height = ahead[:, :-1].argmax(dim=1), ahead[:, -1]
+        last = len(self.names) - 1
+        down = (field == last - 1) & (height < 0) & (ahead[:, :-1] > 0).any(dim=1)
+        chosen = torch.where(down, torch.full_like(field, last), field)
+        return nn.functional.one_hot(chosen, len(self.names)).to(ahead.dtype)
+
+
+class _Commands:
+    """Velocities commanded to sub-policies in place of the environment's: each robot draws its own, once an episode."""
+
+    def __init__(self, config: MutexConfig, names: Sequence[str], shapes: Shapes) -> None:
+        unknown = [name for name in config.cmd_vel_mapping if name not in names]
+        if unknown:
+            raise InvalidValueError(
+                f"cmd_vel_mapping names '{unknown[0]}'{did_you_mean(unknown[0], names)}; "
+                f"the sub-policies are {', '.join(names)}"
+            )
+        if config.cmd_vel_mapping and config.command is None:
+            raise InvalidValueError("cmd_vel_mapping commands velocities, so command must name their component")
+        self._component = config.command or ""
+        self._bounds: dict[str, Tensor] = {}
+        for name, command in config.cmd_vel_mapping.items():
+            width = _width(shapes[self._component])
+            if len(command) != width:
+                raise InvalidValueError(
+                    f"cmd_vel_mapping.{name} must have {width} numbers, as '{self._component}' has, got {len(command)}"
+                )
+            pairs = [bounds if isinstance(bounds, tuple) else (bounds, bounds) for bounds in command]
+            self._bounds[name] = torch.tensor(pairs, dtype=torch.float32).T
+
+    def drawn(self, states: HiddenStates, weights: Tensor) -> dict[str, Tensor]:
+        """What each robot is commanded, (1, N, K) by policy; drawn anew where nothing is remembered."""
+        result = {}
+        begun = states.get("mutex.begun", weights.new_zeros(1, len(weights), 1))
+        for name, (lowest, highest) in self._bounds.items():
+            fresh = lowest + (highest - lowest) * torch.rand(1, len(weights), len(lowest))
+            known = states.get(f"mutex.command.{name}", fresh)
+            result[f"mutex.command.{name}"] = torch.where(begun > 0, known, fresh)
+        return result | {"mutex.begun": torch.ones_like(begun)}
+
+    def override(self, observation: TensorObservation, commands: HiddenStates, name: str) -> TensorObservation:
+        """The observation with a policy's own command; the caller's stays as it is."""
+        if name not in self._bounds:
+            return observation
+        wanted = commands[f"mutex.command.{name}"][0]
+        return {**observation, self._component: wanted.view_as(observation[self._component])}
+
+
+def _width(shape: tuple[int, ...]) -> int:
+    return math.prod(shape)
