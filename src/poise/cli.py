@@ -72,7 +72,9 @@ def _train(options: argparse.Namespace) -> int:
 
 
 def _policy_options(parser: Parser) -> None:
-    parser.add_argument("policy", metavar="POLICY", help="folder of a run or checkpoint, or 'lqr', 'pid', 'do-nothing'")
+    parser.add_argument(
+        "policy", metavar="POLICY", help="a run, a checkpoint, 'lqr', 'pid', 'do-nothing', a mutex.yaml"
+    )
     parser.add_argument("--config", metavar="FILE", type=Path, help="take the environment from this run configuration")
 
 

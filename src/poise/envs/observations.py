@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from poise.envs import rotations
 from poise.envs.options import HeightScanOptions
+from poise.sim.course import FIELDS, CourseOptions
 from poise.sim.terrain import TerrainOptions
 
 Array = NDArray[np.float64]
@@ -75,3 +76,9 @@ def heights(
     around = terrain.ground(nodes, ball[:, None] + turned)
     below = terrain.ground(nodes, ball[:, None])
     return (around - below).reshape(len(ball), scan.size, scan.size)
+
+
+def engaging_block(course: CourseOptions, seeds: NDArray[np.int64], y: Array) -> Array:
+    """(N, 4) one-hot, in the order of `FIELDS`: the field of each robot's course at y (N,), m."""
+    fields = np.array([course.field(int(seed), place) for seed, place in zip(seeds, y, strict=True)])
+    return np.eye(len(FIELDS))[fields]

@@ -101,6 +101,13 @@ class HeightScanOptions(Config):
         return size
 
 
+class FieldAheadOptions(Config):
+    """The field of a course that the robot comes to, as `engaging_block`: one-hot, flat, rough, uphill, downhill."""
+
+    enabled: bool = False
+    distance: float = Field(0.2, ge=0, le=5, description="from the ball along y, m")
+
+
 class NoiseOptions(Config):
     """Standard deviations of Gaussian sensor noise."""
 
@@ -127,6 +134,7 @@ class BallbotOptions(Config):
     start: StartOptions = StartOptions()
     cameras: CameraOptions = CameraOptions()
     heights: HeightScanOptions = HeightScanOptions()
+    field_ahead: FieldAheadOptions = FieldAheadOptions()
     noise: NoiseOptions = NoiseOptions()
     pushes: PushOptions = PushOptions()
     max_steps: int = Field(4000, ge=1, description="time steps of the physics after which an episode is truncated")
@@ -149,6 +157,12 @@ class BallbotOptions(Config):
     )
     timestep: float = Field(0.002, gt=0, le=0.01, description="of the physics, s")
     integrator: Literal["implicitfast", "rk4"] = "implicitfast"
+
+    @model_validator(mode="after")
+    def _fields_are_there(self) -> Self:
+        if self.field_ahead.enabled and self.terrain.kind != "course":
+            raise ValueError("field_ahead tells the field of a course; set terrain.kind to 'course'")
+        return self
 
     @property
     def control_step(self) -> float:

@@ -8,6 +8,7 @@ from gymnasium import spaces
 from poise.envs.observations import VELOCITY_LIMIT
 from poise.envs.options import BallbotOptions
 from poise.envs.vision import AGE, CAMERAS
+from poise.sim.course import FIELDS
 
 
 def action_space() -> spaces.Box:
@@ -26,6 +27,8 @@ def observation_space(options: BallbotOptions) -> spaces.Dict:
     }
     if options.goal.is_observed:
         parts["goal"] = spaces.Box(-1.0, 1.0, (2,), np.float32)
+    if options.field_ahead.enabled:
+        parts["engaging_block"] = spaces.Box(0.0, 1.0, (len(FIELDS),), np.float32)
     if options.heights.enabled:
         highest = options.terrain.height
         parts["heights"] = spaces.Box(-highest, highest, (options.heights.size,) * 2, np.float32)

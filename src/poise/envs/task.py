@@ -141,6 +141,12 @@ class BallbotTask:
                 rotations.heading(quaternion),
                 options.heights,
             )
+        if options.field_ahead.enabled:
+            sensed["engaging_block"] = observations.engaging_block(
+                options.terrain.course,
+                self.simulation.terrain_seeds,
+                self.simulation.ball_centres()[:, 1] + options.field_ahead.distance,
+            )
         self._disturbances.blur(sensed)
         result: Observation = {name: value.astype(np.float32) for name, value in sensed.items()}
         if self.vision is not None:

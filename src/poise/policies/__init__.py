@@ -16,6 +16,7 @@ from poise.policies.config import (
     EncoderConfig,
     EstimatorConfig,
     MemoryConfig,
+    MutexConfig,
     NetworkConfig,
     PolicyConfig,
 )
@@ -29,7 +30,7 @@ from poise.policies.estimators import (
 )
 from poise.policies.look import HiddenStates, Sequences
 from poise.policies.mixtures import EncoderStateAc, EncoderStateAcRecurrent
-from poise.policies.mutex import ActorCriticClimbMutex, ActorCriticFieldMutex, ActorCriticMutex, MutexConfig
+from poise.policies.mutex import ActorCriticClimbMutex, ActorCriticFieldMutex, ActorCriticMutex
 from poise.policies.recurrent import ActorCriticRecurrent
 from poise.policies.sensing import Sensing
 from poise.policies.visual import (

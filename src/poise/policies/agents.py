@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from poise.nn import forget
-from poise.policies.actor_critic import ActorCritic
+from poise.policies.look import HiddenStates, TensorObservation
 from poise.policies.sensing import Sensing
 
 
@@ -25,6 +25,14 @@ class Agent(Protocol):
         ...
 
 
+class Infers(Protocol):
+    """A policy that is finished: states in, states out."""
+
+    def infer(self, observation: TensorObservation, states: HiddenStates) -> tuple[Tensor, dict[str, Tensor]]:
+        """The most likely actions (N, A) or (N,), and what is remembered after them."""
+        ...
+
+
 class PolicyAgent:
     """A trained policy, acting without exploration.
 
@@ -33,7 +41,7 @@ class PolicyAgent:
         sensing: prepares the observations of the robots.
     """
 
-    def __init__(self, policy: ActorCritic, sensing: Sensing) -> None:
+    def __init__(self, policy: Infers, sensing: Sensing) -> None:
         self._policy = policy
         self._sensing = sensing
         self._states: dict[str, Tensor] = {}

@@ -5,6 +5,7 @@ from typing import Any
 
 from gymnasium import spaces
 
+from poise.errors import InvalidValueError
 from poise.policies.actor_critic import ActorCritic, Shapes
 from poise.policies.amp import AmpMixin
 from poise.policies.config import PolicyConfig
@@ -20,7 +21,14 @@ def build_policy(shapes: Shapes, action_space: spaces.Space[Any], config: Policy
         shapes: name and shape of each component of an observation, images already encoded.
         action_space: Box (Gaussian actions) or Discrete (categorical ones).
         config: what it is made of.
+
+    Raises:
+        InvalidValueError: it is to be assembled of finished ones.
     """
+    if config.mutex is not None:
+        raise InvalidValueError(
+            "policy.mutex names finished policies, so there is nothing to train; measure them: 'poise evaluate CONFIG'"
+        )
     mixins: list[type[ActorCritic]] = []
     mixins += [PrivilegeEstimatorMixin] if config.adaptor else []
     mixins += [EstimatorMixin] if config.estimator else []

@@ -86,6 +86,40 @@ class DiscriminatorConfig(Config):
     discriminator_grad_pen: float = Field(5.0, ge=0, description="weight of the gradient penalty")
 
 
+Command = float | tuple[float, float]
+"""A number, or the bounds between which each robot draws its own when its episode begins."""
+
+
+class MutexConfig(Config):
+    """A policy made of finished ones, which take turns by the field ahead."""
+
+    kind: Literal["field", "climb"] = Field(
+        "field", description="how the selector tells which; 'climb' has one policy more, for going down"
+    )
+    sub_policies: dict[str, str] = Field(
+        min_length=1, description="folders of runs or checkpoints by a name each, in the order of the selector"
+    )
+    selector: str = Field("engaging_block", description="component that tells the field ahead, one number for each")
+    command: str | None = Field(None, description="component that commands the velocity, to be set")
+    cmd_vel_mapping: dict[str, tuple[Command, ...]] = Field(
+        default_factory=dict, description="velocities commanded to sub-policies, by name: numbers or [lowest, highest]"
+    )
+    last_action: str | None = Field(None, description="component that tells the last action, rescaled")
+    action_smoothing_buffer_len: int = Field(1, ge=1, description="latest selections that are averaged")
+    reset_non_selected: Literal["all", "when_skill", "never"] = Field(
+        "never", description="who forgets while not acting: all, all but the first, or nobody"
+    )
+
+    @field_validator("cmd_vel_mapping", mode="after")
+    @classmethod
+    def _in_order(cls, mapping: dict[str, tuple[Command, ...]]) -> dict[str, tuple[Command, ...]]:
+        for name, command in mapping.items():
+            for bounds in command:
+                if isinstance(bounds, tuple) and bounds[0] > bounds[1]:
+                    raise ValueError(f"{name}: a range must be [lowest, highest], got {list(bounds)}")
+        return mapping
+
+
 class PolicyConfig(Config):
     """An actor and a critic over shared features."""
 
@@ -103,6 +137,7 @@ class PolicyConfig(Config):
     amp_discriminator: DiscriminatorConfig | None = Field(
         None, description="tells its motion from a reference, for algorithm.name 'amp'"
     )
+    mutex: MutexConfig | None = Field(None, description="finished policies to take turns, in place of a new one")
     init_std: float = Field(1.0, gt=0, description="initial standard deviation of the actions")
     min_std: float = Field(1e-3, gt=0, description="smallest standard deviation of the actions")
     normalize_observations: bool = Field(True, description="by running mean and standard deviation")

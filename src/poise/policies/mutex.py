@@ -10,47 +10,15 @@ not act are to forget. What is remembered of robots whose episode is over is cle
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Literal
 
 import torch
-from pydantic import Field, field_validator
 from torch import Tensor, nn
 
-from poise.config import Config
 from poise.errors import InvalidValueError, did_you_mean
 from poise.nn import forget
 from poise.policies.actor_critic import ActorCritic, Shapes
+from poise.policies.config import MutexConfig
 from poise.policies.look import HiddenStates, TensorObservation
-
-Command = float | tuple[float, float]
-"""A number, or the bounds between which each robot draws its own when its episode begins."""
-
-
-class MutexConfig(Config):
-    """A policy made of finished ones."""
-
-    sub_policies: dict[str, str] = Field(
-        min_length=1, description="folders of runs or checkpoints by a name each, in the order of the selector"
-    )
-    selector: str = Field("engaging_block", description="component that tells the field ahead, one number for each")
-    command: str | None = Field(None, description="component that commands the velocity, to be set")
-    cmd_vel_mapping: dict[str, tuple[Command, ...]] = Field(
-        default_factory=dict, description="velocities commanded to sub-policies, by name: numbers or [lowest, highest]"
-    )
-    last_action: str | None = Field(None, description="component that tells the last action, rescaled")
-    action_smoothing_buffer_len: int = Field(1, ge=1, description="latest selections that are averaged")
-    reset_non_selected: Literal["all", "when_skill", "never"] = Field(
-        "never", description="who forgets while not acting: all, all but the first, or nobody"
-    )
-
-    @field_validator("cmd_vel_mapping", mode="after")
-    @classmethod
-    def _in_order(cls, mapping: dict[str, tuple[Command, ...]]) -> dict[str, tuple[Command, ...]]:
-        for name, command in mapping.items():
-            for bounds in command:
-                if isinstance(bounds, tuple) and bounds[0] > bounds[1]:
-                    raise ValueError(f"{name}: a range must be [lowest, highest], got {list(bounds)}")
-        return mapping
 
 
 class ActorCriticMutex(nn.Module):

@@ -5,20 +5,22 @@
 """
 
 import math
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from poise.config import Config
+from poise.sim.course import CourseOptions
 
 
 class TerrainOptions(Config):
     """The ground: kind, geometry in metres and the parameters of its noise."""
 
-    kind: Literal["perlin", "flat"] = "perlin"
+    kind: Literal["perlin", "flat", "course"] = "perlin"
+    course: CourseOptions = CourseOptions()
     nodes: int = Field(293, ge=3, le=2049, description="nodes along each side, odd")
     half_size: float = Field(5.0, gt=0, description="half the side of the square map, m")
     height: float = Field(0.1, gt=0, le=2.0, description="height of the highest node above the lowest, m")
@@ -37,6 +39,14 @@ class TerrainOptions(Config):
             raise ValueError(f"must be odd, so that a node lies at the centre where the robot starts, got {nodes}")
         return nodes
 
+    @model_validator(mode="after")
+    def _course_fits(self) -> Self:
+        if self.kind == "course" and self.course.highest > self.height:
+            raise ValueError(
+                f"height must be at least {self.course.highest:.3g}, the course's highest point, in metres"
+            )
+        return self
+
     @property
     def cell(self) -> float:
         """Distance of neighbouring nodes, m."""
@@ -46,7 +56,12 @@ class TerrainOptions(Config):
         """(nodes, nodes) heights in [0, 1]; the height above the lowest ground in metres is `height` times that."""
         if self.kind == "flat":
             return np.zeros((self.nodes, self.nodes), np.float32)
-        return perlin_terrain(self.nodes, self.scale, self.octaves, self.persistence, self.lacunarity, seed)
+        noise = perlin_terrain(self.nodes, self.scale, self.octaves, self.persistence, self.lacunarity, seed)
+        if self.kind == "perlin":
+            return noise
+        y = np.linspace(-self.half_size, self.half_size, self.nodes)[:, None]
+        metres = self.course.elevation(seed, y) + self.course.amplitude(seed, y) * noise
+        return (metres / self.height).astype(np.float32)
 
     def ground(self, heights: NDArray[np.float32], points: NDArray[np.float64]) -> NDArray[np.float64]:
         """The ground's height below points, m, as MuJoCo's triangles have it; beyond the map, that of its edge.

@@ -18,6 +18,7 @@ from poise.errors import InvalidValueError, MissingFileError, PoiseError, did_yo
 from poise.files import explained, write_atomically
 from poise.policies import Agent
 from poise.policies.baselines import BASELINES
+from poise.training.assembled import assemble
 from poise.training.config import RunConfig
 from poise.training.environments import make_vector_env
 from poise.training.evaluation import Evaluation, evaluate
@@ -59,7 +60,7 @@ def contender(name: str, config: Path | None = None) -> Contender:
     """A baseline by its name, or else the trained policy in a folder.
 
     Args:
-        name: 'lqr', 'pid', 'do-nothing', or the folder of a run or a checkpoint.
+        name: 'lqr', 'pid', 'do-nothing', the folder of a run or a checkpoint, or a configuration with `policy.mutex`.
         config: names the environment; by default a policy's own, and the data sheet's for a baseline.
 
     Raises:
@@ -74,6 +75,9 @@ def contender(name: str, config: Path | None = None) -> Contender:
             or f"; expected the folder of a run or a checkpoint, from here, or one of {', '.join(BASELINES)}"
         )
         raise MissingFileError(f"there is no policy '{name}'{hint}")
+    if Path(name).suffix in (".yaml", ".yml"):
+        assembled = assemble(parse(RunConfig, load_yaml(name), name))
+        return Contender(Path(name).stem, assembled.agent_for, chosen or assembled.config)
     trained = load_policy(Path(name))
     return Contender(name, trained.agent_for, chosen or trained.config, weights=trained.fingerprint)
 

@@ -1,0 +1,97 @@
+"""Finished runs take turns: assembled by path from a configuration, measured by the usual command."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from poise.config import parse, save_yaml
+from poise.errors import InvalidValueError, MissingFileError
+from poise.training.assembled import assemble
+from poise.training.comparison import contender, measure
+from poise.training.config import RunConfig
+from poise.training.environments import make_vector_env
+from poise.training.runs import start_run
+from poise.training.trained import load_policy
+
+SMALL = {"hidden_sizes": [16]}
+COURSE = {"kind": "course", "nodes": 65, "height": 0.3, "course": {"start": 0.05, "length": 0.2}}
+OPTIONS = {
+    "cameras": {"enabled": False},
+    "terrain": COURSE,
+    "field_ahead": {"enabled": True, "distance": 0.1},
+    "decimation": 5,
+    "max_steps": 100,
+}
+FIELDS = ("flat", "rough", "up", "down")
+
+
+def finished(folder: Path, seed: int, **options: Any) -> Path:
+    """A run that learned next to nothing."""
+    whole = {
+        "seed": seed,
+        "tensorboard": False,
+        "threads": 1,
+        "total_steps": 64,
+        "env": {"num_envs": 4, "options": OPTIONS | options},
+        "policy": {"actor": SMALL, "critic": SMALL, "observations": ["orientation", "vel"]},
+        "algorithm": {"num_steps": 16},
+    }
+    start_run(parse(RunConfig, whole), folder).train()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("runs")
+    return {name: finished(folder / name, seed) for seed, name in enumerate(FIELDS)}
+
+
+def whole(runs: dict[str, Path], **options: Any) -> RunConfig:
+    mutex = {"sub_policies": {name: str(path) for name, path in runs.items()}}
+    return parse(RunConfig, {"env": {"options": OPTIONS | options}, "policy": {"mutex": mutex}})
+
+
+def test_each_field_is_crossed_by_its_own_policy(runs: dict[str, Path]) -> None:
+    config = whole(runs)
+    env = make_vector_env(config.env.id, 16, config.env.options, 1)
+    agent = assemble(config).agent_for(env)
+    alone = [load_policy(runs[name]).agent_for(env) for name in FIELDS]
+    observation, _ = env.reset(seed=1)
+    crossed = set()
+    for _ in range(15):
+        fields = observation["engaging_block"].argmax(axis=1)
+        actions = agent.act(observation)
+        each = np.stack([one.act(observation) for one in alone])
+        np.testing.assert_allclose(actions, each[fields, np.arange(16)], atol=1e-6)
+        crossed |= set(fields.tolist())
+        observation, *_ = env.step(np.clip(actions + np.array([0.0, 0.5, -0.5]), -1.0, 1.0))
+    assert len(crossed) > 2
+    env.close()
+
+
+def test_it_is_measured_by_the_usual_command(runs: dict[str, Path], tmp_path: Path) -> None:
+    save_yaml(tmp_path / "mutex.yaml", whole(runs))
+    rival = contender(str(tmp_path / "mutex.yaml"))
+    assert rival.name == "mutex"
+    assert len(measure(rival, 3, 5).returns) == 3
+
+
+def test_what_does_not_go_together_is_refused(runs: dict[str, Path], tmp_path: Path) -> None:
+    with pytest.raises(InvalidValueError, match="nothing to train"):
+        start_run(whole(runs), tmp_path / "run")
+    with pytest.raises(MissingFileError, match="nowhere does not exist"):
+        assemble(whole(runs | {"up": tmp_path / "nowhere"}))
+    with pytest.raises(InvalidValueError, match="policy.mutex must name"):
+        assemble(parse(RunConfig, {}))
+    for options, words in (
+        ({"decimation": 10}, "'flat' decides every 10 ms, but the environment wants a decision every 20 ms"),
+        ({"action_increment": 0.5}, "'flat' and the environment differ in what actions do"),
+        ({"field_ahead": {"enabled": False}}, "names engaging_block; the environment gives"),
+    ):
+        config = whole(runs, **options)
+        env = make_vector_env(config.env.id, 2, config.env.options, 1)
+        with pytest.raises(InvalidValueError, match=words):
+            assemble(config).agent_for(env)
+        env.close()
