@@ -47,7 +47,13 @@ CONFIG = {
         },
     },
     "reward_weights": {"failure": {"values": [0.0, 40.0]}},
-    "algorithm": {"num_steps": NUM_STEPS, "num_minibatches": 1, "adaptive_kl": {}, "ewma": {}},
+    "algorithm": {
+        "num_steps": NUM_STEPS,
+        "num_minibatches": 1,
+        "noise_correlation": 0.8,
+        "adaptive_kl": {},
+        "ewma": {},
+    },
     "evaluation": {"every": 20 * NUM_ENVS * NUM_STEPS, "episodes": 3, "options": {"max_steps": 250}},
     "checkpoint": {"every": 5 * NUM_ENVS * NUM_STEPS},
 }

@@ -280,8 +280,8 @@ def test_a_base_is_read_first_and_changed_key_by_key(tmp_path: Path) -> None:
     (tmp_path / "deep").mkdir()
     (tmp_path / "ground.yaml").write_text("a: 1\nb: {c: [1, 2], d: {e: 5, f: 6}}\ng: {h: 1}\nj: {name: x, k: 1}\n")
     (tmp_path / "deep" / "middle.yaml").write_text("base: ../ground.yaml\nb: {d: {e: 50}}\ng: 7\n")
-    (tmp_path / "top.yaml").write_text("base: deep/middle.yaml\nb: {c: [3]}\ni: 9\nj: {name: y, l: 2}\n")
-    expected = {"a": 1, "b": {"c": [3], "d": {"e": 50, "f": 6}}, "g": 7, "i": 9, "j": {"name": "y", "l": 2}}
+    (tmp_path / "top.yaml").write_text("base: deep/middle.yaml\na: null\nb: {c: [3]}\ni: 9\nj: {name: y, l: 2}\n")
+    expected = {"b": {"c": [3], "d": {"e": 50, "f": 6}}, "g": 7, "i": 9, "j": {"name": "y", "l": 2}}
     assert load_yaml(tmp_path / "top.yaml") == expected
 
 
@@ -291,7 +291,7 @@ def test_a_base_is_read_first_and_changed_key_by_key(tmp_path: Path) -> None:
         ("base: self.yaml", "leads back to"),
         ("base: other.yaml", "leads back to"),
         ("base: 3", "base must be the path of another configuration, got 3"),
-        ("base: nowhere.yaml", "nowhere.yaml does not exist"),
+        ("base: nowhere.yaml", "self.yaml, base: .*nowhere.yaml does not exist"),
     ],
 )
 def test_a_base_that_cannot_be(tmp_path: Path, text: str, words: str) -> None:

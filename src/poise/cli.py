@@ -223,12 +223,19 @@ def _motion(options: argparse.Namespace) -> None:
     from poise.config import apply_overrides, load_yaml, parse, parse_cli_overrides
     from poise.training.config import EnvConfig
     from poise.training.motion import MotionConfig, record_motion
+    from poise.training.progress import ProgressBar
 
-    config = parse(MotionConfig, apply_overrides({}, parse_cli_overrides(options.settings)), "poise motion")
-    env = parse(EnvConfig, load_yaml(options.config).get("env", {}), f"{options.config}: env")
-    motion = record_motion(config, env)
+    overrides = parse_cli_overrides(options.settings)
+    of_env = {key: value for key, value in overrides.items() if key.startswith("env.")}
+    own = {key: value for key, value in overrides.items() if key not in of_env}
+    config = parse(MotionConfig, apply_overrides({}, own), "poise motion")
+    there = apply_overrides(load_yaml(options.config), of_env)
+    env = parse(EnvConfig, there.get("env", {}), f"{options.config}: env")
+    with ProgressBar(config.episodes, "motion", unit="episodes") as bar:
+        motion = record_motion(config, env, bar.update)
     motion.save(options.out)
     print(f"{len(motion.starts):,} moments of {config.episodes} episodes in {options.out}")
+    print(f"next: poise train {options.config} --algorithm.name amp --algorithm.motion {options.out}")
 
 
 # --- plot, report, info, demo -------------------------------------------------------------------------------------

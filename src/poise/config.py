@@ -149,7 +149,8 @@ def load_yaml(path: Path | str) -> dict[str, Any]:
     """Read a YAML file that holds one mapping. Only plain data is built; tags that would name Python objects fail.
 
     With `base: other.yaml`, a path as seen from this file, it holds only what differs from another: mappings are
-    merged key by key, everything else replaces what the other says, and so does a mapping whose `name` is another.
+    merged key by key, everything else replaces what the other says, and so does a mapping whose `name` is another. A
+    key set to null is as if the other had never set it.
     """
     return _load_with_base(Path(path), ())
 
@@ -165,14 +166,20 @@ def _load_with_base(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
     source = path.parent / base
     if source.resolve() in above:
         raise InvalidValueError(f"{path}: {BASE} leads back to {source}, which cannot rest on itself")
-    return _merged(_load_with_base(source, above), document)
+    try:
+        return _merged(_load_with_base(source, above), document)
+    except MissingFileError as error:
+        raise MissingFileError(f"{path}, {BASE}: {error}") from None
 
 
 def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     """`base` with `changes` put upon it, mapping by mapping."""
     result = dict(base)
     for key, value in changes.items():
-        result[key] = _merged(result[key], value) if _same_kind(result.get(key), value) else value
+        if value is None and key in base:
+            del result[key]
+        else:
+            result[key] = _merged(result[key], value) if _same_kind(result.get(key), value) else value
     return result
 
 

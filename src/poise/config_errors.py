@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, get_args
+from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -32,6 +32,7 @@ _EXPECTED = {
     "dict_type": "must be a mapping of keys to values",
     "model_type": "must be a mapping of keys to values",
     "model_attributes_type": "must be a mapping of keys to values",
+    "too_short": "must have at least {min_length} of them",
     "literal_error": "must be {expected}",
     "enum": "must be {expected}",
 }
@@ -85,7 +86,7 @@ def _unknown_key(key: str, location: Location, cls: type[BaseModel]) -> str:
     """The sentence for a key that no class knows: its neighbours' names, or the place where that name does exist."""
     name = str(location[-1])
     known = sorted({field for model in _models_at(cls, location[:-1]) for field in model.model_fields})
-    elsewhere = next((path for path in _paths(cls) if path.split(".")[-1] == name), None)
+    elsewhere = next((path for path in _paths(cls) if path.split(".")[-1] == name and path != key), None)
     hint = f"; did you mean '{elsewhere}'?" if elsewhere else did_you_mean(name, known) or "."
     return f"unknown key '{key}'{hint} Known keys: {', '.join(known)}"
 
@@ -131,7 +132,10 @@ def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
 
 def _tags(model: type[BaseModel]) -> set[Any]:
     """How pydantic names a member of a union: by its class, or by the value of its discriminating field."""
-    return {model.__name__, *(field.default for field in model.model_fields.values() if isinstance(field.default, str))}
+    tags: set[Any] = {model.__name__}
+    for field in model.model_fields.values():
+        tags |= set(get_args(field.annotation)) if get_origin(field.annotation) is Literal else set()
+    return tags
 
 
 def _paths(cls: type[BaseModel], prefix: str = "") -> Iterator[str]:

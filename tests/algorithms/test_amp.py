@@ -95,7 +95,7 @@ def test_rewards_are_mixed_and_nothing_is_mixed_across_resets() -> None:
     task = rollout.rewards.clone()
     policy = algorithm.policy
     assert isinstance(policy, AmpMixin)
-    following = torch.cat([rollout.observations["position"][1:], rollout.following["position"][None]])
+    following = torch.cat([rollout.observations["position"][1:], rollout.next_observations["position"][None]])
     pairs = policy.motion_pairs(rollout.observations["position"], following)
     expected, _ = policy.discriminator.predict_style_reward(pairs, task)
     expected = torch.where(rollout.dones, 0.25 * task, expected)
@@ -105,7 +105,7 @@ def test_rewards_are_mixed_and_nothing_is_mixed_across_resets() -> None:
     assert len(replay["states"]) == int((~rollout.dones).sum())
     kept = ~rollout.dones
     assert_close(replay["states"], rollout.observations["position"][kept])
-    assert_close(replay["following"], following[kept])
+    assert_close(replay["next_states"], following[kept])
 
 
 def test_the_reference_pairs_moments_of_one_episode() -> None:

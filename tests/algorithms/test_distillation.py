@@ -98,7 +98,7 @@ def test_who_acts(share: float, teachers: float) -> None:
 
 def test_the_teachers_share_follows_its_schedule() -> None:
     algorithm = distillation(teacher_share={"values": [1.0, 0.0], "fractions": [0.0, 0.5]})
-    for fraction, share in ((0.0, 1.0), (0.25, 0.5), (0.5, 0.0), (1.0, 0.0)):
+    for fraction, share in ((0.0, 1.0), (0.25, 1.0), (0.5, 0.5), (1.0, 0.0)):  # of the rollout that was learned from
         metrics = algorithm.update(rollout_of(algorithm), torch.zeros(ENVS), fraction)
         assert metrics["teacher_share"] == pytest.approx(share)
 

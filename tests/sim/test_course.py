@@ -114,7 +114,7 @@ def test_the_robot_is_told_the_field_ahead() -> None:
         ({"fields": ["flat", "up"]}, "both 'up' and 'down' or neither"),
         ({"fields": ["flat", "steep"]}, "'flat', 'rough', 'up' or 'down'"),
         ({"slope": 50}, "slope must be less than 45"),
-        ({"slope": 40.0, "length": 2.0}, "height must be at least 1.73, that of the course's highest point"),
+        ({"slope": 40.0, "length": 2.0}, "height must be at least 1.73, the course's highest point"),
     ],
 )
 def test_impossible_courses_are_refused(options: dict[str, Any], words: str) -> None:

@@ -88,7 +88,7 @@ def test_what_does_not_go_together_is_refused(runs: dict[str, Path], tmp_path: P
     for options, words in (
         ({"decimation": 10}, "'flat' decides every 10 ms, but the environment wants a decision every 20 ms"),
         ({"action_increment": 0.5}, "'flat' and the environment differ in what actions do"),
-        ({"field_ahead": {"enabled": False}}, "names engaging_block; the environment gives"),
+        ({"field_ahead": {"enabled": False}}, "holds no engaging_block, which"),
     ):
         config = whole(runs, **options)
         env = make_vector_env(config.env.id, 2, config.env.options, 1)

@@ -7,12 +7,15 @@ from typing import Any
 import pytest
 import torch
 
+from poise.algorithms import PPOConfig
 from poise.config import parse
 from poise.errors import InvalidValueError, MissingFileError
 from poise.perception.autoencoder import TinyAutoencoder
 from poise.perception.encoder_files import save_encoder
+from poise.training.callbacks import Callback
 from poise.training.checkpoint import latest_checkpoint, load_checkpoint
 from poise.training.config import RunConfig
+from poise.training.runner import Runner
 from poise.training.runs import resume_run, start_run
 from poise.training.trained import load_policy
 
@@ -68,7 +71,7 @@ def test_the_student_learns_and_needs_no_teacher_afterwards(teacher: Path, tmp_p
     assert "update/teacher_share" in told
     shutil.rmtree(tmp_path / "run" / "teacher")
     trained = load_policy(tmp_path / "run")
-    assert trained.sensed == (*FELT, "rgbd_0", "rgbd_1")
+    assert trained.components() == (*FELT, "rgbd_0", "rgbd_1")
 
 
 def test_it_goes_on_bit_for_bit_when_the_teachers_run_is_gone(teacher: Path, tmp_path: Path) -> None:
@@ -93,18 +96,70 @@ def test_a_teacher_that_cannot_be(teacher: Path, tmp_path: Path) -> None:
     blind = student_config(teacher, tmp_path)
     options = blind.env.options | {"heights": {"enabled": False}}
     blind = blind.model_copy(update={"env": blind.env.model_copy(update={"options": options})})
-    with pytest.raises(InvalidValueError, match="or a teacher, names heights; the environment gives actions"):
+    with pytest.raises(
+        InvalidValueError,
+        match="holds no heights, which a policy or a teacher",
+    ):
         start_run(blind, tmp_path / "b")
     assert not (tmp_path / "a").exists()
     assert not (tmp_path / "b").exists()
 
 
+def test_a_teacher_that_would_misread_what_it_is_shown_is_refused(teacher: Path, tmp_path: Path) -> None:
+    config = student_config(teacher, tmp_path)
+    for changed, words in (
+        ({"decimation": 8}, "the teacher decides every 8 ms, but the environment wants a decision every 16 ms"),
+        ({"frame": "heading"}, "the teacher was trained with env.options.frame 'world'"),
+        ({"action_increment": 0.5}, "the teacher and the environment differ in what actions do"),
+    ):
+        env = config.env.model_copy(update={"options": config.env.options | changed})
+        with pytest.raises(InvalidValueError, match=words):
+            start_run(config.model_copy(update={"env": env}), tmp_path / "run")
+    seeing = student_config(teacher, tmp_path)
+    seeing = seeing.model_copy(update={"algorithm": parse(PPOConfig, {"num_steps": 16}), "total_steps": 64})
+    start_run(seeing, tmp_path / "sees").train()
+    torch.manual_seed(9)
+    save_encoder(tmp_path / "other", TinyAutoencoder(16, 16, 1, 4).encoder)
+    pupil = student_config(tmp_path / "sees", tmp_path)
+    pupil = pupil.model_copy(update={"policy": pupil.policy.model_copy(update={"encoder": str(tmp_path / "other")})})
+    with pytest.raises(InvalidValueError, match="the student and the teacher see through different encoders"):
+        start_run(pupil, tmp_path / "pupil")
+
+
+def test_it_resumes_bit_for_bit_where_worlds_cannot_be_saved(tmp_path: Path) -> None:
+    cart = {
+        "env": {"id": "CartPole-v1", "num_envs": 4},
+        "tensorboard": False,
+        "policy": {"actor": SMALL, "critic": SMALL},
+    }
+    short = {"total_steps": 64, "algorithm": {"num_steps": 16}}
+    start_run(parse(RunConfig, cart | short), tmp_path / "teacher").train()
+    learns = {"name": "distillation", "teacher": str(tmp_path / "teacher"), "teacher_share": 0.5, "num_steps": 16}
+    config = parse(RunConfig, cart | {"total_steps": 320, "algorithm": learns, "checkpoint": {"every": 128}})
+    start_run(config, tmp_path / "straight").train()
+    runner = start_run(config, tmp_path / "run", [Unplugged()])
+    with pytest.raises(ConnectionError):
+        runner.train()
+    resume_run(tmp_path / "run").train()
+    one, other = outcome(tmp_path / "run"), outcome(tmp_path / "straight")
+    assert torch.equal(one["teacher_acts"], other["teacher_acts"])
+    assert all(torch.equal(value, other["policy"][name]) for name, value in one["policy"].items())
+
+
+class Unplugged(Callback):
+    """A crash, after the first checkpoint."""
+
+    def on_iteration(self, runner: Runner, before: int) -> None:
+        if runner.step == 192:
+            raise ConnectionError
+
+
 def test_an_unknown_algorithm_is_named() -> None:
-    with pytest.raises(InvalidValueError, match=r"algorithm.name must be one of 'ppo', 'distillation', got 'pro'"):
+    with pytest.raises(InvalidValueError, match=r"algorithm.name must be one of 'ppo', 'amp', 'distill"):
         run_config({}, {}, {"name": "pro"})
     with pytest.raises(InvalidValueError, match="missing key 'algorithm.teacher'"):
         run_config({}, {}, {"name": "distillation"})
-    with pytest.raises(InvalidValueError, match=r"unknown key 'algorithm.clip_range'"):
+    with pytest.raises(InvalidValueError, match=r"unknown key 'algorithm.clip_range'. Known keys: (?!.*clip_range)"):
         run_config({}, {}, {"name": "distillation", "teacher": "x", "clip_range": 0.2})
     with pytest.raises(InvalidValueError, match="teacher_share must be between 0 and 1, got 2"):
         run_config({}, {}, {"name": "distillation", "teacher": "x", "teacher_share": 2.0})

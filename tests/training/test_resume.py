@@ -65,6 +65,7 @@ def ballbot(folder: Path) -> dict[str, Any]:
     return TRAINING | {
         "total_steps": 480,
         "reward_weights": {"failure": {"values": [0.0, 40.0]}},
+        "algorithm": TRAINING["algorithm"] | {"noise_correlation": {"values": [0.2, 0.9]}},
         "env": {"num_envs": 6, "options": BALLBOT_OPTIONS},
         "policy": TRAINING["policy"] | {"encoder": str(folder / "encoder"), "memory": {"hidden_size": 8}},
         "evaluation": {"every": 96, "episodes": 2, "options": {"terrain": {"nodes": 33}}},

@@ -46,10 +46,10 @@ class AmpConfig(PPOConfig):
 
 
 class Pairs(NamedTuple):
-    """States (P, F) and what followed them, as they are."""
+    """States (P, F) and those after them, as they are."""
 
     states: Tensor
-    following: Tensor
+    next_states: Tensor
 
 
 class AmpPPO(PPO):
@@ -84,7 +84,8 @@ class AmpPPO(PPO):
         rewarded = self._reward(rollout, pairs, followed)
         metrics = super().update(rollout, last_values, fraction)
         self._remember(Pairs(*(part[followed] for part in pairs)))
-        return metrics | rewarded | self._train_discriminator()
+        trained = self._train_discriminator() if len(self._replay.states) else {}
+        return metrics | rewarded | trained
 
     def state(self) -> dict[str, Any]:
         """Everything needed to continue bit for bit; the reference stays as it is."""
@@ -104,7 +105,7 @@ class AmpPPO(PPO):
     def _pairs(self, rollout: Rollout) -> tuple[Pairs, Tensor]:
         """States (T, N, F) and those after them, and (T, N) bool, whether these are of the same episode."""
         states = self._amp.motion_states(rollout.observations)
-        last = self._amp.motion_states(rollout.following)
+        last = self._amp.motion_states(rollout.next_observations)
         return Pairs(states, torch.cat([states[1:], last[None]])), ~rollout.dones
 
     def _reward(self, rollout: Rollout, pairs: Pairs, followed: Tensor) -> dict[str, float]:
@@ -113,7 +114,7 @@ class AmpPPO(PPO):
         lerp = self._amp.discriminator.task_reward_lerp
         mixed, style = self._amp.discriminator.predict_style_reward(self._amp.motion_pairs(*pairs), task)
         rollout.fill(rewards=torch.where(followed, mixed, lerp * task))
-        return {"style_reward": float(style[followed].mean()), "task_reward": float(task.mean())}
+        return {"style_reward": float((style * followed).mean()), "task_reward": float(task.mean())}
 
     # --- the discriminator ----------------------------------------------------------------------------------------
 
@@ -155,7 +156,7 @@ class AmpPPO(PPO):
     def _draw(self, pairs: Pairs) -> Pairs:
         """Some pairs at random."""
         rows = torch.randint(len(pairs.states), (self._training.batch_size,))
-        return Pairs(pairs.states[rows], pairs.following[rows])
+        return Pairs(pairs.states[rows], pairs.next_states[rows])
 
 
 def _reference_pairs(policy: AmpMixin, motion: ReferenceMotion) -> Pairs:

@@ -4,12 +4,11 @@ DAgger (Ross, Gordon and Bagnell, arXiv 1011.0686): the student is taught in the
 and at first in those the teacher gets into. What is minimised is KL(teacher || student), over the rollout.
 """
 
-from collections import defaultdict
 from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Self
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from poise.algorithms.on_policy import OnPolicyAlgorithm
@@ -30,6 +29,12 @@ class DistillationConfig(OptimizationConfig):
     teacher_share: ScheduledShare = Field(
         Schedule(values=(1.0, 0.0), fractions=(0.0, 0.2)), description="of the episodes in which the teacher acts"
     )
+
+    @model_validator(mode="after")
+    def _averages_for_evaluation(self) -> Self:
+        if self.ewma is not None and self.ewma.role != "evaluation":
+            raise ValueError("ewma.role must be 'evaluation': nothing is clipped here")
+        return self
 
 
 class DistillationDecision(NamedTuple):
@@ -59,6 +64,7 @@ class Distillation(OnPolicyAlgorithm):
         super().__init__(policy, config, threads)
         self.config = config
         self.teacher = teacher
+        self._teachers = {name: None for segments in teacher.segments.values() for name in segments.shapes}
         self._teacher_states: HiddenStates = {}
         self._share = value_at(config.teacher_share, 0.0)
         self._teacher_acts = torch.zeros(0, dtype=torch.bool)
@@ -69,7 +75,10 @@ class Distillation(OnPolicyAlgorithm):
         if not len(self._teacher_acts):
             self.reset(torch.ones(len(next(iter(observation.values()))), dtype=torch.bool))
         student, _, self.hidden_states = self.policy.step(observation, self.hidden_states)
-        teacher, _, self._teacher_states = self.teacher.step(observation, self._teacher_states)
+        shown_to_teacher = {
+            name: observation[name] for name in self._teachers
+        }  # and not what the student's mixins drew
+        teacher, _, self._teacher_states = self.teacher.step(shown_to_teacher, self._teacher_states)
         drawn, shown = student.sample(), teacher.mode
         teacher_acts = self._teacher_acts.view(-1, *[1] * (shown.dim() - 1))
         return DistillationDecision(torch.where(teacher_acts, shown, drawn), shown, teacher.parameters)
@@ -83,18 +92,9 @@ class Distillation(OnPolicyAlgorithm):
 
     def update(self, rollout: Rollout, last_values: Tensor, fraction: float) -> dict[str, float]:
         """Learn from a full rollout."""
-        config = self.config
-        metrics: dict[str, list[float]] = defaultdict(list)
-        for minibatch in rollout.minibatches(
-            COLUMNS, config.num_minibatches, config.num_epochs, self.policy.is_recurrent
-        ):
-            for name, value in self.optimizer.step(_loss, minibatch, fraction).items():
-                metrics[name].append(value)
-        self._share = value_at(config.teacher_share, fraction)
-        self.policy.update_normalization(rollout.observations)
-        self.optimizer.share_buffers()
-        summary = {name: sum(values) / len(values) for name, values in metrics.items()}
-        return summary | {"teacher_share": self._share, "learning_rate": self.optimizer.learning_rates[0]}
+        metrics = self._learn(rollout, COLUMNS, _loss, fraction) | {"teacher_share": self._share}
+        self._share = value_at(self.config.teacher_share, fraction)
+        return metrics
 
     def state(self) -> dict[str, Any]:
         """Everything needed to continue bit for bit; the teacher stays as it is."""

@@ -1,9 +1,10 @@
 """Reference motions: what a robot sensed while somebody moved it as it ought to move."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import safetensors.numpy
@@ -12,10 +13,11 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from torch import Tensor
 
-from poise.errors import InvalidValueError, MissingFileError
-from poise.files import explained, write_atomically
+from poise.errors import InvalidValueError
+from poise.files import read_bytes, write_atomically
 
 STARTS = "starts"
+_TRAITS = "motion"
 
 
 @dataclass(frozen=True)
@@ -25,10 +27,14 @@ class ReferenceMotion:
     Attributes:
         states: {name: (T, ...)} components of the observation.
         starts: (T,) bool, an episode starts with this moment: it does not follow the one before.
+        control_step: time between moments, s.
+        frame: of what was sensed, as `env.options.frame` has it.
     """
 
     states: Mapping[str, NDArray[np.float32]]
     starts: NDArray[np.bool_]
+    control_step: float = 1.0
+    frame: str = "world"
 
     @classmethod
     def load(cls, path: Path | str) -> Self:
@@ -38,25 +44,39 @@ class ReferenceMotion:
             MissingFileError: there is none.
             InvalidValueError: it holds something else.
         """
-        if not Path(path).is_file():
-            raise MissingFileError(f"{path} does not exist; expected a reference motion, as 'poise motion' writes it")
-        with explained(f"read {path}"):
-            content = Path(path).read_bytes()
+        content = read_bytes(Path(path), "a reference motion, as 'poise motion' writes it")
         try:
             arrays = safetensors.numpy.load(content)
-        except SafetensorError as error:
+            traits = _traits(content)
+        except (SafetensorError, ValueError, KeyError) as error:
             raise InvalidValueError(f"{path} is no reference motion, or damaged: {error}") from error
         starts = arrays.pop(STARTS, None)
         lengths = {len(array) if array.ndim else 0 for array in arrays.values()}
-        if starts is None or lengths != {len(starts)} or len(starts) < 2:
+        if starts is None or lengths != {len(starts)}:
             raise InvalidValueError(
                 f"{path} is no reference motion: expected components of the same length, and starts"
             )
-        return cls({name: array.astype(np.float32) for name, array in arrays.items()}, starts.astype(np.bool_))
+        if starts[1:].all():
+            raise InvalidValueError(f"{path} holds no moment that follows another; record a longer motion")
+        states = {name: array.astype(np.float32) for name, array in arrays.items()}
+        return cls(states, starts.astype(np.bool_), traits["control_step"], traits["frame"])
 
     def save(self, path: Path) -> None:
         """Write it; safetensors, which hold arrays and execute nothing."""
-        write_atomically(path, safetensors.numpy.save({**self.states, STARTS: self.starts}))
+        traits = json.dumps({"control_step": self.control_step, "frame": self.frame})
+        write_atomically(path, safetensors.numpy.save({**self.states, STARTS: self.starts}, {_TRAITS: traits}))
+
+    def check_compatible(self, control_step: float, frame: str) -> None:
+        """Refuse to be imitated where moments are further apart, or seen in another frame.
+
+        Raises:
+            InvalidValueError: they are.
+        """
+        if abs(control_step - self.control_step) > 1e-9 or frame != self.frame:
+            raise InvalidValueError(
+                f"the reference motion was recorded every {1000 * self.control_step:g} ms in the frame '{self.frame}', "
+                f"but the environment tells every {1000 * control_step:g} ms, in the frame '{frame}'; record it again"
+            )
 
     def pairs(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Moments that are followed by another of the same episode, and those, {name: (P, ...)} each."""
@@ -66,3 +86,10 @@ class ReferenceMotion:
             for rows in (first, first + 1)
         )
         return before, after
+
+
+def _traits(content: bytes) -> dict[str, Any]:
+    """What the header of a safetensors file says of a motion: eight bytes of length, then JSON."""
+    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+    traits: dict[str, Any] = json.loads(header["__metadata__"][_TRAITS])
+    return {"control_step": float(traits["control_step"]), "frame": str(traits["frame"])}

@@ -1,13 +1,15 @@
 """What learns from rollouts: it decides for many environments at once, and updates its policy between rollouts."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from poise.algorithms.optimization import OptimizationConfig, PolicyOptimizer
+from poise.algorithms.parallel import Loss
 from poise.nn import forget
 from poise.policies import ActorCritic, HiddenStates
 from poise.storage import Rollout
@@ -40,6 +42,7 @@ class OnPolicyAlgorithm(ABC):
 
     def __init__(self, policy: ActorCritic, config: OptimizationConfig, threads: int = 1) -> None:
         self.policy = policy
+        self._optimization = config
         self.optimizer = PolicyOptimizer(policy, config, threads)
         self.hidden_states: HiddenStates = {}
 
@@ -94,6 +97,40 @@ class OnPolicyAlgorithm(ABC):
         Returns:
             Metrics, averaged over the optimiser steps.
         """
+
+    def _learn(
+        self,
+        rollout: Rollout,
+        columns: Sequence[str],
+        loss: Loss,
+        fraction: float,
+        after_step: Callable[[dict[str, float]], bool] = lambda measured: False,
+    ) -> dict[str, float]:
+        """Go over a rollout in minibatches, then take its observations into the normalisers.
+
+        Args:
+            rollout: what is learned from.
+            columns: of it that the loss reads.
+            loss: of a minibatch.
+            fraction: of the training that is done.
+            after_step: told what each step reported; true ends the update.
+
+        Returns:
+            Means of what was reported.
+        """
+        config, recurrent = self._optimization, self.policy.is_recurrent
+        metrics: dict[str, list[float]] = defaultdict(list)
+        for minibatch in rollout.minibatches(columns, config.num_minibatches, config.num_epochs, recurrent):
+            measured = self.optimizer.step(loss, minibatch, fraction)
+            for name, value in measured.items():
+                metrics[name].append(value)
+            if after_step(measured):
+                break
+        self.policy.update_normalization(rollout.observations)
+        self.optimizer.share_buffers()
+        summary = {name: sum(values) / len(values) for name, values in metrics.items()}
+        steps = len(metrics["gradient_norm"])
+        return summary | {"learning_rate": self.optimizer.learning_rates[0], "optimizer_steps": float(steps)}
 
     # --- stopping and going on ------------------------------------------------------------------------------------
 

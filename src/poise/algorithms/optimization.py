@@ -84,7 +84,7 @@ class PolicyOptimizer:
         self._average()
         return measured | {"gradient_norm": float(norm)}
 
-    def steer(self, factor: float, least: float, most: float, fraction: float) -> None:
+    def scale_learning_rate(self, factor: float, least: float, most: float, fraction: float) -> None:
         """Multiply the actor's rate by a factor from the next step on, within bounds; the critic's stays."""
         base = value_at(self._rates[0], fraction)
         if base > 0.0:  # a schedule may pass through 0

@@ -1,6 +1,5 @@
 """Proximal policy optimisation (Schulman et al., arXiv 1707.06347)."""
 
-from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
@@ -107,26 +106,18 @@ class PPO(OnPolicyAlgorithm):
         """Learn from a full rollout."""
         config = self.config
         self._prepare(rollout, last_values)
-        metrics: dict[str, list[float]] = defaultdict(list)
-        for minibatch in rollout.minibatches(
-            COLUMNS, config.num_minibatches, config.num_epochs, self.policy.is_recurrent
-        ):
-            measured = self.optimizer.step(lambda policy, part: self._loss(policy, part, fraction), minibatch, fraction)
-            for name, value in measured.items():
-                metrics[name].append(value)
-            self._adapt(measured["kl"], fraction)
-            if config.target_kl is not None and measured["approximate_kl"] > 1.5 * config.target_kl:
-                break
-        summary = {name: sum(values) / len(values) for name, values in metrics.items()}
+        summary = self._learn(
+            rollout,
+            COLUMNS,
+            lambda policy, part: self._loss(policy, part, fraction),
+            fraction,
+            lambda measured: self._goes_too_far(measured, fraction),
+        )
         summary["explained_variance"] = explained_variance(rollout.values, rollout.returns)
-        summary["learning_rate"] = self.optimizer.learning_rates[0]
-        summary["optimizer_steps"] = float(len(metrics["kl"]))
-        self.policy.update_normalization(rollout.observations)
         if config.max_std is not None:
             self.policy.limit_std(value_at(config.max_std, fraction))
         if config.noise_correlation is not None:
             self._correlation = value_at(config.noise_correlation, fraction)
-        self.optimizer.share_buffers()
         return summary
 
     def state(self) -> dict[str, Any]:
@@ -144,6 +135,12 @@ class PPO(OnPolicyAlgorithm):
         self._noise.load_state(state["noise"])
         self._correlation = state["noise_correlation"]
 
+    def _goes_too_far(self, measured: Mapping[str, float], fraction: float) -> bool:
+        """Adapt the learning rate to the last step; true if the update is to end with it."""
+        self._adapt(measured["kl"], fraction)
+        target = self.config.target_kl
+        return target is not None and measured["approximate_kl"] > 1.5 * target
+
     def _adapt(self, kl: float, fraction: float) -> None:
         """Slower when the policy moved too far, faster when hardly at all."""
         adaptive = self.config.adaptive_kl
@@ -151,7 +148,7 @@ class PPO(OnPolicyAlgorithm):
             return
         desired = value_at(adaptive.desired_kl, fraction)
         factor = 1.0 / adaptive.factor if kl > 2.0 * desired else adaptive.factor if kl < 0.5 * desired else 1.0
-        self.optimizer.steer(factor, adaptive.min_learning_rate, adaptive.max_learning_rate, fraction)
+        self.optimizer.scale_learning_rate(factor, adaptive.min_learning_rate, adaptive.max_learning_rate, fraction)
 
     def _sample(self, distribution: ActionDistribution) -> Tensor:
         """Actions to explore with."""

@@ -9,9 +9,11 @@ from gymnasium.envs.registration import register, registry
 from poise.envs.ballbot import BallbotEnv, BallbotVectorEnv
 from poise.envs.options import BallbotOptions
 
-__all__ = ["BallbotEnv", "BallbotOptions", "BallbotVectorEnv"]
+__all__ = ["BALLBOT_IDS", "BallbotEnv", "BallbotOptions", "BallbotVectorEnv"]
 
-for _id in ("poise/Ballbot-v0", "ballbot-v0.1"):
+BALLBOT_IDS = ("poise/Ballbot-v0", "ballbot-v0.1")
+
+for _id in BALLBOT_IDS:
     if _id not in registry:
         register(
             _id,

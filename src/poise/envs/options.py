@@ -165,6 +165,11 @@ class BallbotOptions(Config):
         return self
 
     @property
+    def knows_goal(self) -> bool:
+        """Whether what is sensed tells where to go: the goal itself, or a fixed one in the frame it is fixed in."""
+        return self.goal.is_observed or (self.goal.kind == "fixed" and self.frame == "world")
+
+    @property
     def control_step(self) -> float:
         """Time between actions, s."""
         return self.timestep * self.decimation

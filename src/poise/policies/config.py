@@ -17,18 +17,21 @@ Activation = Annotated[str, AfterValidator(_known)]
 """The name of a nonlinearity."""
 
 
+def _positive(sizes: tuple[int, ...]) -> tuple[int, ...]:
+    if any(size < 1 for size in sizes):
+        raise ValueError(f"must be positive widths, got {list(sizes)}")
+    return sizes
+
+
+Widths = Annotated[tuple[int, ...], AfterValidator(_positive)]
+"""Of layers, one after another."""
+
+
 class NetworkConfig(Config):
     """A multilayer perceptron."""
 
-    hidden_sizes: tuple[int, ...] = Field((128, 128, 128, 128), description="widths of the hidden layers")
+    hidden_sizes: Widths = Field((128, 128, 128, 128), description="widths of the hidden layers")
     activation: Activation = Field("leaky_relu", description="nonlinearity between them")
-
-    @field_validator("hidden_sizes")
-    @classmethod
-    def _positive(cls, sizes: tuple[int, ...]) -> tuple[int, ...]:
-        if any(size < 1 for size in sizes):
-            raise ValueError(f"must be positive widths, got {list(sizes)}")
-        return sizes
 
 
 class MemoryConfig(Config):
@@ -43,10 +46,10 @@ class EncoderConfig(Config):
     """A network that turns a component of the observation into a latent, and learns with the policy."""
 
     latent_size: int = Field(16, ge=1, description="numbers that take the component's place")
-    hidden_sizes: tuple[int, ...] = Field((64,), description="widths of the hidden layers before them")
+    hidden_sizes: Widths = Field((64,), description="widths of the hidden layers before them")
     activation: Activation = Field("elu", description="nonlinearity after each layer, the latent's included")
     linear: bool = Field(False, description="leave the latent as it is, without the nonlinearity")
-    channels: tuple[int, ...] = Field((), description="of convolutions before all that, for images; none by default")
+    channels: Widths = Field((), description="of convolutions before all that, for images; none by default")
     kernel_sizes: tuple[int, ...] = Field((), description="of the convolutions")
     strides: tuple[int, ...] = Field((), description="of the convolutions")
 
@@ -56,7 +59,7 @@ class EstimatorConfig(Config):
 
     observations: tuple[str, ...] = Field(description="components it reads, of those the actor sees")
     targets: tuple[str, ...] = Field(description="components it estimates, of those the critic sees")
-    hidden_sizes: tuple[int, ...] = Field((128, 64), description="widths of its hidden layers")
+    hidden_sizes: Widths = Field((128, 64), description="widths of its hidden layers")
     activation: Activation = Field("elu", description="nonlinearity between them")
     coef: float = Field(1.0, ge=0, description="weight of its loss, the squared error summed over the components")
     replace_prob: float = Field(
@@ -80,7 +83,7 @@ class DiscriminatorConfig(Config):
     """What tells a policy's motion from a reference (adversarial motion priors)."""
 
     observations: tuple[str, ...] = Field(min_length=1, description="components that make up a motion's state")
-    hidden_sizes: tuple[int, ...] = Field((256, 128), min_length=1, description="widths of its hidden layers")
+    hidden_sizes: Widths = Field((256, 128), min_length=1, description="widths of its hidden layers")
     style_reward_coef: float = Field(1.0, ge=0, description="reward of a step that looks like the reference")
     task_reward_lerp: float = Field(0.5, ge=0, le=1, description="share of the task's reward, the rest being style's")
     discriminator_grad_pen: float = Field(5.0, ge=0, description="weight of the gradient penalty")
@@ -93,9 +96,6 @@ Command = float | tuple[float, float]
 class MutexConfig(Config):
     """A policy made of finished ones, which take turns by the field ahead."""
 
-    kind: Literal["field", "climb"] = Field(
-        "field", description="how the selector tells which; 'climb' has one policy more, for going down"
-    )
     sub_policies: dict[str, str] = Field(
         min_length=1, description="folders of runs or checkpoints by a name each, in the order of the selector"
     )
@@ -110,7 +110,15 @@ class MutexConfig(Config):
         "never", description="who forgets while not acting: all, all but the first, or nobody"
     )
 
-    @field_validator("cmd_vel_mapping", mode="after")
+    @field_validator("sub_policies")
+    @classmethod
+    def _words(cls, policies: dict[str, str]) -> dict[str, str]:
+        unfit = [name for name in policies if not name.isidentifier() or name == "mutex"]
+        if unfit:
+            raise ValueError(f"names must be words, and not 'mutex', got '{unfit[0]}'")
+        return policies
+
+    @field_validator("cmd_vel_mapping")
     @classmethod
     def _in_order(cls, mapping: dict[str, tuple[Command, ...]]) -> dict[str, tuple[Command, ...]]:
         for name, command in mapping.items():

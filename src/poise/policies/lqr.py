@@ -20,6 +20,7 @@ from poise.envs import BallbotVectorEnv
 from poise.envs.options import BallbotOptions
 from poise.errors import InvalidValueError
 from poise.policies.body import TO_WHEELS, Array, as_action, felt
+from poise.policies.pid import PidController
 
 _ROBOTS, _SECONDS, _SETTLING = 16, 8.0, 0.5
 _EXCITATION, _HELD = 0.35, 0.16
@@ -87,7 +88,7 @@ class LqrController:
         frequency: float = 0.5,
         weights: LqrWeights | None = None,
     ) -> None:
-        if (speed or weave) and not (options.goal.is_observed or options.frame == "world"):
+        if (speed or weave) and not options.knows_goal:
             raise InvalidValueError("an LQR that travels must be told the goal: set env.options.goal.observed to true")
         model = identify(options.timestep, options.decimation, options.integrator)
         self._options = options
@@ -129,8 +130,6 @@ def identify(timestep: float, decimation: int, integrator: Any) -> LinearModel:
 
     The axes are alike, and both are taken together.
     """
-    from poise.policies.baselines import PidController  # which keeps them up; it lists this regulator
-
     env = BallbotVectorEnv(
         _ROBOTS,
         timestep=timestep,

@@ -148,7 +148,7 @@ class ActorCriticFieldMutex(ActorCriticMutex):
 
     def get_policy_selection(self, observation: TensorObservation) -> Tensor:
         """(N, P) one-hot."""
-        ahead = observation[self.config.selector].flatten(1)[:, : len(self.names)]
+        ahead = observation[self.config.selector].flatten(1)
         return nn.functional.one_hot(ahead.argmax(dim=1), len(self.names)).to(ahead.dtype)
 
     def _check_width(self, expected: int) -> None:

@@ -52,6 +52,15 @@ class Sensing:
             name: (encoder.spec.latent,) if name in images and encoder else components[name] for name in self._names
         }
 
+    @staticmethod
+    def component_names(space: spaces.Space[Any]) -> tuple[str, ...]:
+        """Of the parts of an observation.
+
+        Raises:
+            InvalidValueError: a policy could not read them.
+        """
+        return tuple(_components(space))
+
     def __call__(self, observation: Any) -> dict[str, Tensor]:
         """The next observation of all environments; call once for each, in order."""
         return self._merge(observation, self._cameras(observation) if self._cameras else {})
@@ -88,15 +97,6 @@ class Sensing:
         }
 
 
-def component_names(space: spaces.Space[Any]) -> tuple[str, ...]:
-    """Of the parts of an observation.
-
-    Raises:
-        InvalidValueError: a policy could not read them.
-    """
-    return tuple(_components(space))
-
-
 def _mapping(observation: Any) -> Mapping[str, Any]:
     return observation if isinstance(observation, Mapping) else {ARRAY: observation}
 
@@ -126,7 +126,7 @@ def _chosen(components: Mapping[str, tuple[int, ...]], names: tuple[str, ...] | 
     unknown = set(names or ()) - set(components)
     if unknown:
         raise InvalidValueError(
-            f"policy.observations, or a teacher, names {', '.join(sorted(unknown))}; "
+            f"the observation holds no {', '.join(sorted(unknown))}, which a policy or a teacher is to see; "
             f"the environment gives {', '.join(components)}"
         )
     return tuple(components) if names is None else names

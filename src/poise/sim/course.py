@@ -29,7 +29,7 @@ class CourseOptions(Config):
 
     fields: tuple[FieldKind, ...] = Field(FIELDS, min_length=1, description="kinds that occur")
     start: float = Field(0.4, ge=0, description="where the first field begins, m; before it is flat")
-    length: float = Field(0.8, gt=0, description="of a field, m")
+    length: float = Field(0.8, ge=0.1, description="of a field, m")
     slope: float = Field(12.0, gt=0, lt=45, description="of uphill and downhill fields, degrees")
     roughness: float = Field(0.05, ge=0, le=1, description="height of a rough field's highest node above its lowest, m")
 
@@ -78,7 +78,7 @@ _LONGEST = 64
 
 @lru_cache(maxsize=65536)
 def layout(options: CourseOptions, seed: int) -> tuple[FieldKind, ...]:
-    """Kinds of the fields, drawn uniformly from those that are possible next; more of them than a map holds."""
+    """Kinds of the first fields, drawn uniformly from those that are possible next; what follows them is flat."""
     rng, above, kinds = np.random.default_rng([seed, 1]), False, list[FieldKind]()
     for _ in range(_LONGEST):
         possible = [kind for kind in options.fields if kind != ("up" if above else "down")]

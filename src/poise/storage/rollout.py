@@ -67,7 +67,7 @@ class Rollout:
     Attributes:
         observations: {name: (T, N, ...)}.
         actions, log_probs, values, rewards: (T, N, ...).
-        following: {name: (N, ...)} the observations after the last step.
+        next_observations: {name: (N, ...)} the observations after the last step.
         dones: (T, N) bool, the episode ended with this step, one way or the other.
         bootstraps: (T, N) value of the final observation where an episode was truncated, else 0.
         advantages, returns: (T, N), filled in by the algorithm.
@@ -78,7 +78,7 @@ class Rollout:
         self.num_envs = num_envs
         self.step = 0
         self.observations: dict[str, Tensor] = {}
-        self.following: Mapping[str, Tensor] = {}
+        self.next_observations: Mapping[str, Tensor] = {}
         self.hidden_states: HiddenStates = {}
         self._columns: dict[str, Tensor] = {}
 
@@ -93,9 +93,9 @@ class Rollout:
         _store(self._columns, columns, self.step, self.num_steps)
         self.step += 1
 
-    def finish(self, following: Mapping[str, Tensor]) -> None:
+    def finish(self, next_observations: Mapping[str, Tensor]) -> None:
         """The rollout is full, and these are the observations after it."""
-        self.following = following
+        self.next_observations = next_observations
 
     def fill(self, **columns: Tensor) -> None:
         """Set whole columns (T, N, ...) computed afterwards."""

@@ -1,42 +1,67 @@
-"""From a configuration to what learns: the one place that knows every algorithm."""
+"""From a configuration to what learns: which algorithm, and what is sensed for it."""
 
 from typing import Any
 
-from gymnasium import spaces
+from gymnasium.vector import VectorEnv
 
 from poise.algorithms import PPO, AmpConfig, AmpPPO, Distillation, DistillationConfig, OnPolicyAlgorithm
-from poise.policies import build_policy
+from poise.envs import BallbotVectorEnv
+from poise.errors import InvalidValueError
+from poise.policies import Sensing, build_policy
 from poise.policies.actor_critic import Shapes
 from poise.training.assets import Assets
+from poise.training.compatibility import check_compatible, common_encoder, trained_options
 from poise.training.config import RunConfig
+from poise.training.environments import control_step
 
 
 def build_algorithm(
-    config: RunConfig, assets: Assets, shapes: Shapes, action_space: spaces.Space[Any]
+    config: RunConfig, assets: Assets, shapes: Shapes, env: VectorEnv[Any, Any, Any]
 ) -> OnPolicyAlgorithm:
     """The algorithm that `config` describes, with a new policy.
 
     Args:
         config: of the run.
         assets: what it names by path.
-        shapes: of the components of `sensed_in_training`, images already encoded.
-        action_space: of one environment.
+        shapes: of the components that are sensed, images already encoded.
+        env: what is trained on.
+
+    Raises:
+        InvalidValueError: an asset does not go with the environment or the policy.
     """
-    policy = build_policy(shapes, action_space, config.policy)
+    policy = build_policy(shapes, env.single_action_space, config.policy)
     if isinstance(config.algorithm, DistillationConfig):
         assert assets.teacher is not None
-        teachers = {name: shapes[name] for name in assets.teacher.sensed}
-        teacher = assets.teacher.policy(teachers, action_space)
+        check_compatible("the teacher", assets.teacher, env)
+        _check_same_increment(assets, env)
+        teachers = {name: shapes[name] for name in assets.teacher.components()}
+        teacher = assets.teacher.policy(teachers, env.single_action_space)
         return Distillation(policy, config.algorithm, teacher, config.update_threads)
     if isinstance(config.algorithm, AmpConfig):
         assert assets.motion is not None
+        assets.motion.check_compatible(control_step(env), getattr(getattr(env, "options", None), "frame", "world"))
         return AmpPPO(policy, config.algorithm, assets.motion, config.update_threads)
     return PPO(policy, config.algorithm, config.update_threads)
 
 
-def sensed_in_training(config: RunConfig, assets: Assets) -> tuple[str, ...] | None:
-    """Components of the observation that somebody sees while training; None for all."""
-    own = config.policy.sensed
-    if own is None or assets.teacher is None:
-        return own
-    return tuple(dict.fromkeys(own + assets.teacher.sensed))
+def training_sensing(config: RunConfig, assets: Assets, env: VectorEnv[Any, Any, Any], threads: int) -> Sensing:
+    """What everybody senses who has a part in the training.
+
+    Raises:
+        InvalidValueError: somebody is to see what the environment does not give, or sees through another encoder.
+    """
+    space, names, encoder = env.single_observation_space, config.policy.sensed, assets.encoder
+    if assets.teacher is not None:
+        teachers = assets.teacher.components()
+        names = tuple(dict.fromkeys([*(names or Sensing.component_names(space)), *teachers]))
+        encoder = common_encoder({"the student": assets.encoder, "the teacher": assets.teacher.seeing})
+    return Sensing(space, encoder, env.num_envs, control_step(env), names, threads)
+
+
+def _check_same_increment(assets: Assets, env: VectorEnv[Any, Any, Any]) -> None:
+    """A student is to give the very numbers that its teacher gives."""
+    if not isinstance(env, BallbotVectorEnv) or assets.teacher is None:
+        return
+    theirs, ours = trained_options(assets.teacher).action_increment, env.options.action_increment
+    if theirs != ours:
+        raise InvalidValueError(f"the teacher's env.options.action_increment is {theirs}, the student's {ours}")

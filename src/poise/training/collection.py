@@ -22,7 +22,8 @@ from poise.errors import InvalidValueError
 from poise.perception import ImageDatasetWriter
 from poise.perception.images import Driver
 from poise.policies import Agent
-from poise.policies.baselines import TRAVEL_SPEED, PidController
+from poise.policies.baselines import TRAVEL_SPEED
+from poise.policies.pid import PidController
 from poise.sim.terrain import TerrainOptions
 from poise.training.environments import control_step, make_vector_env
 

@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from poise.config import load_yaml, parse
+from poise.envs import BALLBOT_IDS
 from poise.errors import InvalidValueError, MissingFileError, PoiseError, did_you_mean
 from poise.files import explained, write_atomically
 from poise.policies import Agent
@@ -24,8 +25,6 @@ from poise.training.environments import make_vector_env
 from poise.training.evaluation import Evaluation, evaluate
 from poise.training.progress import ProgressBar
 from poise.training.trained import load_policy
-
-_BALLBOTS = ("poise/Ballbot-v0", "ballbot-v0.1")
 
 AgentFor = Callable[[VectorEnv[Any, Any, Any]], Agent]
 
@@ -51,7 +50,7 @@ class Contender:
         """The same, but without cameras for a ballbot policy that has no use for them, which takes half the time."""
         options = self.env_options
         cameras = options.get("cameras", {})
-        if self.has_eyes or self.config.env.id not in _BALLBOTS or not isinstance(cameras, Mapping):
+        if self.has_eyes or self.config.env.id not in BALLBOT_IDS or not isinstance(cameras, Mapping):
             return options
         return options | {"cameras": {**cameras, "enabled": False}}
 

@@ -56,7 +56,8 @@ class VideoConfig(Config):
 
 
 def _algorithm_name(given: Any) -> Any:
-    return given.get("name", "ppo") if isinstance(given, Mapping) else getattr(given, "name", "ppo")
+    named = given.get("name", "ppo") if isinstance(given, Mapping) else getattr(given, "name", "ppo")
+    return "ppo" if named is None else str(named)
 
 
 AlgorithmConfig = Annotated[
@@ -106,6 +107,14 @@ class RunConfig(Config):
     def _videos_have_their_occasion(self) -> Self:
         if self.video.when in ("new_best", "evaluation") and not self.evaluation.every:
             raise ValueError(f"video.when is '{self.video.when}', but evaluation.every is 0: there would be no video")
+        return self
+
+    @model_validator(mode="after")
+    def _discriminators_are_trained(self) -> Self:
+        if self.policy.amp_discriminator is not None and not isinstance(self.algorithm, AmpConfig):
+            raise ValueError(
+                "policy.amp_discriminator is trained by algorithm.name 'amp' only; choose it or leave it out"
+            )
         return self
 
     @model_validator(mode="after")

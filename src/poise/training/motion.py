@@ -9,8 +9,7 @@ from pydantic import Field
 
 from poise.algorithms import ReferenceMotion
 from poise.config import Config, parse
-from poise.envs import BallbotVectorEnv
-from poise.envs.options import BallbotOptions
+from poise.envs import BALLBOT_IDS, BallbotOptions, BallbotVectorEnv
 from poise.errors import InvalidValueError, PoiseError
 from poise.policies.lqr import LqrController
 from poise.training.config import EnvConfig
@@ -33,40 +32,44 @@ def record_motion(
 ) -> ReferenceMotion:
     """The observations, images left out, of an environment with these options but on level ground.
 
+    `progress` is told how many episodes' worth of steps are done.
+
     Raises:
         InvalidValueError: these are no ballbots.
         PoiseError: a robot fell: what was asked of it is too much.
     """
+    if env_config.id not in BALLBOT_IDS:
+        raise InvalidValueError(f"reference motions are of ballbots, and '{env_config.id}' is another environment")
     asked = parse(BallbotOptions, env_config.options, "env.options")
     changed: dict[str, Any] = {
-        "terrain": {"kind": "flat"},
+        "terrain": asked.terrain.model_dump() | {"kind": "flat"},
         "cameras": {"enabled": False},
         "heights": {"enabled": False},
+        "field_ahead": {"enabled": False},
         "start": {"yaw": asked.start.yaw},
         "max_steps": 10**9,
     }
     env = make_vector_env(env_config.id, config.episodes, env_config.options | changed)
-    if not isinstance(env, BallbotVectorEnv):
-        env.close()
-        raise InvalidValueError(f"reference motions are of ballbots, and '{env_config.id}' is another environment")
+    assert isinstance(env, BallbotVectorEnv)
     agent = LqrController(config.episodes, env.options, config.speed, config.weave, config.frequency)
     observation, _ = env.reset(seed=config.seed)
     moments = []
-    steps = round(config.seconds / env.options.control_step)
+    control_step = env.options.control_step
+    steps = max(round(config.seconds / control_step), 2)
     for step in range(steps):
         moments.append({name: value.copy() for name, value in observation.items()})
-        observation, _, terminated, _, _ = env.step(agent.act(observation))
+        observation, _, terminated, _, info = env.step(agent.act(observation))
         if terminated.any():
             env.close()
-            raise PoiseError(
-                f"the robot fell after {step * env.options.control_step:.1f} s: ask for less speed or weaving"
-            )
+            what = "left the map" if info["final_info"]["off_map"][terminated].any() else "fell"
+            raise PoiseError(f"the robot {what} after {step * control_step:.1f} s: ask for less speed, weaving or time")
         if progress is not None:
-            progress(step + 1)
+            progress(round(config.episodes * (step + 1) / steps))
     env.close()
     starts = np.zeros((config.episodes, steps), np.bool_)
     starts[:, 0] = True
-    return ReferenceMotion({name: _by_episode([m[name] for m in moments]) for name in moments[0]}, starts.ravel())
+    states = {name: _by_episode([moment[name] for moment in moments]) for name in moments[0]}
+    return ReferenceMotion(states, starts.ravel(), control_step, env.options.frame)
 
 
 def _by_episode(moments: list[NDArray[Any]]) -> NDArray[np.float32]:

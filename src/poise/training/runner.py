@@ -17,7 +17,7 @@ from poise.cores import available_cores
 from poise.errors import InvalidValueError, PoiseError
 from poise.policies import PolicyAgent, Sensing
 from poise.training.assets import Assets
-from poise.training.building import build_algorithm, sensed_in_training
+from poise.training.building import build_algorithm, training_sensing
 from poise.training.callbacks import Callback
 from poise.training.checkpoint import load_checkpoint, prune, save_checkpoint, step_folder
 from poise.training.collector import Collector
@@ -47,8 +47,8 @@ class Runner:
         self.threads = config.threads or available_cores()
         torch.manual_seed(config.seed)
         self.env = make_vector_env(config.env.id, config.env.num_envs, config.env.options, self.threads)
-        sensing = self._sensing(self.env, sensed_in_training(config, assets))
-        self.algorithm = build_algorithm(config, assets, sensing.shapes, self.env.single_action_space)
+        sensing = training_sensing(config, assets, self.env, self.threads)
+        self.algorithm = build_algorithm(config, assets, sensing.shapes, self.env)
         self.collector = Collector(self.env, sensing, self.algorithm, config.algorithm.num_steps)
         self.logger = MetricsLogger(folder, config.tensorboard)
         self.step = 0
@@ -90,7 +90,9 @@ class Runner:
 
     def agent_for(self, env: VectorEnv[Any, Any, Any]) -> PolicyAgent:
         """The policy to be evaluated, in charge of another environment."""
-        return PolicyAgent(self.algorithm.acting_policy, self._sensing(env, self.config.policy.sensed))
+        names, space = self.config.policy.sensed, env.single_observation_space
+        sensing = Sensing(space, self.assets.encoder, env.num_envs, control_step(env), names, self.threads)
+        return PolicyAgent(self.algorithm.acting_policy, sensing)
 
     def _iterate(self) -> None:
         """One rollout and one update."""
@@ -164,13 +166,12 @@ class Runner:
 
     def _load_state(self, state: Mapping[str, Any]) -> None:
         self.step = state["step"]
-        self.algorithm.load_state(state["algorithm"])
+        self.collector.load_state(state["collector"])
         if state["env"] is not None:
             self.env.load_state(state["env"])  # type: ignore[attr-defined]
-            self.collector.load_state(state["collector"])
         else:
-            self.collector.load_state(state["collector"])
-            self.collector.start(self._seeds())
+            self.collector.start(self._seeds())  # as it did when it was saved, and before the algorithm is as it was
+        self.algorithm.load_state(state["algorithm"])
         torch.set_rng_state(state["torch_generator"])
         self.logger.restore(self.step, **state["logger"])
         for callback in self.callbacks:
@@ -180,11 +181,6 @@ class Runner:
         """A seed for each environment, from the run's seed and the step."""
         sequence = np.random.SeedSequence([self.config.seed, self.step])
         return [int(seed) for seed in sequence.generate_state(self.env.num_envs)]
-
-    def _sensing(self, env: VectorEnv[Any, Any, Any], names: tuple[str, ...] | None) -> Sensing:
-        """For an environment, of components of these names, or of all."""
-        encoder, space = self.assets.encoder, env.single_observation_space
-        return Sensing(space, encoder, env.num_envs, control_step(env), names, self.threads)
 
     @contextmanager
     def _interruptible(self) -> Iterator[None]:

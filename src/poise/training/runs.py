@@ -1,6 +1,6 @@
 """Run folders: starting and resuming.
 
-    run/  config.yaml  encoder/  teacher/  progress.csv  tensorboard/  evaluations.json
+    run/  config.yaml  encoder/  teacher/  motion.safetensors  progress.csv  tensorboard/  evaluations.json
           checkpoints/step_…/  best/  videos/
 
 A model that is shipped has the same shape, reduced to `config.yaml`, `encoder/` and `best/`.

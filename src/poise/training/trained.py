@@ -11,12 +11,12 @@ from gymnasium.vector import VectorEnv
 
 from poise.config import load_yaml, parse, save_yaml
 from poise.cores import available_cores
+from poise.envs.vision import CAMERAS
 from poise.errors import InvalidValueError, MissingFileError, PoiseError
 from poise.files import explained
 from poise.perception import FrozenDepthEncoder
 from poise.policies import ActorCritic, PolicyAgent, Sensing, build_policy
 from poise.policies.actor_critic import Shapes
-from poise.policies.sensing import component_names
 from poise.training.checkpoint import latest_checkpoint, load_checkpoint, save_checkpoint
 from poise.training.config import RunConfig
 from poise.training.environments import control_step, make_vector_env
@@ -54,13 +54,17 @@ class TrainedPolicy:
         return digest.hexdigest()
 
     @property
-    def sensed(self) -> tuple[str, ...]:
-        """Components of the observation that it was trained on."""
+    def seeing(self) -> FrozenDepthEncoder | None:
+        """The encoder that it sees through; None for a blind one."""
+        return self.encoder if any(name in CAMERAS for name in self.components()) else None
+
+    def components(self) -> tuple[str, ...]:
+        """Components of the observation that it was trained on; of one that sees everything, its environment tells."""
         if self.config.policy.sensed is not None:
             return self.config.policy.sensed
         env = make_vector_env(self.config.env.id, 1, self.config.env.options, threads=1)
         env.close()
-        return component_names(env.single_observation_space)
+        return Sensing.component_names(env.single_observation_space)
 
     def agent_for(self, env: VectorEnv[Any, Any, Any]) -> PolicyAgent:
         """The policy in charge of an environment.
