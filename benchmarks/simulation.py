@@ -22,7 +22,7 @@ from mujoco.rollout import Rollout
 
 from poise.cores import available_cores
 from poise.envs import observations
-from poise.policies.baselines import PidController
+from poise.policies.pid import PidController
 from poise.sim.contacts import set_contacts
 from poise.sim.simulation import MAX_TORQUE, Simulation
 from poise.sim.terrain import TerrainOptions

@@ -141,7 +141,8 @@ def _type_name(annotation: Any) -> str:
     if origin is tuple:
         return f"[{', '.join('...' if member is Ellipsis else _type_name(member) for member in arguments)}]"
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return f"{{{', '.join(annotation.model_fields)}}}"
+        names = ", ".join(annotation.model_fields)
+        return f"{{{names if len(names) <= 60 else '...'}}}"
     return _TYPES.get(origin or annotation, "VALUE")
 
 

@@ -10,7 +10,8 @@ from gymnasium.vector import VectorEnv
 
 from poise.envs import BallbotVectorEnv
 from poise.errors import InvalidValueError
-from poise.policies.baselines import BASELINES, DoNothing, PidController, PidGains
+from poise.policies.baselines import BASELINES, DoNothing
+from poise.policies.pid import PidController, PidGains
 
 FLAT = {"kind": "flat", "nodes": 5}
 MakeRobots = Callable[..., BallbotVectorEnv]

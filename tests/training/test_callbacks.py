@@ -61,6 +61,13 @@ def test_the_best_policy_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert history[0]["speed"]["mean"] is None
 
 
+def test_the_latest_policy_is_kept_if_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(callbacks, "evaluate_policy", outcomes(5.0, 9.0, 7.0, 9.0, 8.0, 1.0, 2.0, 3.0, 4.0, 5.0))
+    runner = start_run(config(evaluation={"every": 16, "episodes": 2, "keep": "latest"}), tmp_path / "run")
+    runner.train()
+    assert load_checkpoint(tmp_path / "run" / "best")["step"] == 160
+
+
 def test_the_end_is_evaluated_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(callbacks, "evaluate_policy", outcomes(5.0, 6.0, 7.0))
     start_run(config(evaluation={"every": 64, "episodes": 2}), tmp_path / "run").train()

@@ -49,7 +49,7 @@ class CheckpointCallback(Callback):
 
 
 class EvaluationCallback(Callback):
-    """Evaluates on fixed seeds, also at the end; keeps the best policy in `best/`, and stops on a plateau."""
+    """Evaluates on fixed seeds, also at the end; keeps the best policy (or the latest) in `best/`, and stops on a plateau."""
 
     def __init__(self) -> None:
         self.best = -math.inf
@@ -86,9 +86,9 @@ class EvaluationCallback(Callback):
         self.since_best += 1
         if value >= self.level + config.early_stopping.min_improvement:
             self.level, self.since_best = value, 0
-        if value > self.best:
-            self.best = value
-            self.is_new_best = True
+        self.is_new_best = value > self.best or config.evaluation.keep == "latest"
+        self.best = max(self.best, value)
+        if self.is_new_best:
             save_policy(runner)
         if 0 < config.early_stopping.patience <= self.since_best:
             runner.stop(f"no improvement in {self.since_best} evaluations")

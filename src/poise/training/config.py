@@ -30,6 +30,9 @@ class EvaluationConfig(Config):
         default_factory=dict, description="environment options that replace the training's, by their first key"
     )
     metric: Literal["return", "success_rate", "speed"] = Field("return", description="what makes a policy the best")
+    keep: Literal["best", "latest"] = Field(
+        "best", description="the policy to keep: so few episodes hardly tell the best from the lucky"
+    )
 
 
 class EarlyStoppingConfig(Config):
