@@ -100,9 +100,7 @@ def test_state_carries_features_of_old_images_over(encoder: FrozenDepthEncoder) 
 def test_what_cannot_be_sensed_is_refused(encoder: FrozenDepthEncoder) -> None:
     with pytest.raises(PoiseError, match=r"holds images \(rgbd_0, rgbd_1\) but policy.encoder names no encoder"):
         Sensing(SPACE, None, 2, STEP)
-    with pytest.raises(
-        PoiseError, match="holds no speed, which a policy or a teacher is to see; the environment gives .*vel"
-    ):
+    with pytest.raises(PoiseError, match="holds no speed, which a policy or .*; the environment gives .*vel"):
         Sensing(SPACE, encoder, 2, STEP, ("vel", "speed"))
     with pytest.raises(PoiseError, match="no policy for the observation observation of Discrete"):
         Sensing(spaces.Discrete(3), None, 2, STEP)

@@ -49,7 +49,7 @@ class CheckpointCallback(Callback):
 
 
 class EvaluationCallback(Callback):
-    """Evaluates on fixed seeds, also at the end; keeps the best policy (or the latest) in `best/`, and stops on a plateau."""
+    """Evaluates on fixed seeds, also at the end; keeps the best or the latest policy in `best/`, stops on a plateau."""
 
     def __init__(self) -> None:
         self.best = -math.inf
