@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -5,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from poise.config import parse
+from poise.config import parse, save_yaml
 from poise.errors import MissingFileError, PoiseError
 from poise.perception.autoencoder import TinyAutoencoder
 from poise.perception.encoder_files import save_encoder
@@ -67,6 +68,34 @@ def test_the_policy_is_the_best_or_else_the_latest(tmp_path: Path) -> None:
     assert load_policy(tmp_path / "run").source.name == "best"
     assert_same_weights(load_policy(tmp_path / "run").state, runner.algorithm.policy.state_dict())
     assert_same_weights(load_policy(tmp_path / "run" / "checkpoints" / "step_000000032").state, latest.state)
+
+
+def test_a_run_may_begin_with_another_ones_policy_and_goes_on_without_it(tmp_path: Path) -> None:
+    start_run(config(seed=1), tmp_path / "first").train()
+    given = load_policy(tmp_path / "first").state
+    ewma = {"num_steps": 8, "num_minibatches": 1, "ewma": {}}
+    further = config(initial_policy=str(tmp_path / "first"), algorithm=ewma, checkpoint={"every": 16})
+    runner = start_run(further, tmp_path / "straight")
+    assert_same_weights(runner.algorithm.policy.state_dict(), given)
+    assert_same_weights(runner.algorithm.acting_policy.state_dict(), given)
+    runner.train()
+    assert not torch.equal(runner.algorithm.policy.state_dict()["actor.model.0.weight"], given["actor.model.0.weight"])
+
+    start_run(further.model_copy(update={"stop_at": 16}), tmp_path / "run").train()
+    shutil.rmtree(tmp_path / "first")
+    save_yaml(tmp_path / "run" / "config.yaml", further)
+    resume_run(tmp_path / "run").train()
+    one, other = (load_policy(tmp_path / name).state for name in ("run", "straight"))
+    assert one.keys() == other.keys()
+
+
+def test_a_policy_of_another_architecture_is_no_beginning(tmp_path: Path) -> None:
+    start_run(config(policy={"actor": {"hidden_sizes": [4]}, "critic": SMALL}), tmp_path / "first").train()
+    with pytest.raises(PoiseError, match="belong to another architecture"):
+        start_run(config(initial_policy=str(tmp_path / "first")), tmp_path / "run")
+    with pytest.raises(MissingFileError, match="nowhere does not exist"):
+        start_run(config(initial_policy=str(tmp_path / "nowhere")), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_an_averaged_policy_is_what_is_shipped(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from poise.training.trained import ENCODER, TrainedPolicy, load_policy, read_enc
 
 TEACHER = "teacher"
 MOTION = "motion.safetensors"
+INITIAL_POLICY = "initial_policy"
 
 
 @dataclass(frozen=True)
@@ -23,11 +24,13 @@ class Assets:
         encoder: of the cameras' images.
         teacher: of a student.
         motion: a reference to move like.
+        initial_policy: what the policy is at first.
     """
 
     encoder: FrozenDepthEncoder | None = None
     teacher: TrainedPolicy | None = None
     motion: ReferenceMotion | None = None
+    initial_policy: TrainedPolicy | None = None
 
     @classmethod
     def named(cls, config: RunConfig) -> Self:
@@ -41,6 +44,7 @@ class Assets:
             FrozenDepthEncoder.load(source, precision) if source else None,
             load_policy(Path(teacher)) if (teacher := _teacher(config)) else None,
             ReferenceMotion.load(motion) if (motion := _motion(config)) else None,
+            load_policy(Path(config.initial_policy)) if config.initial_policy else None,
         )
 
     @classmethod
@@ -54,6 +58,7 @@ class Assets:
             read_encoder(config, run),
             load_policy(run / TEACHER) if _teacher(config) else None,
             ReferenceMotion.load(run / MOTION) if _motion(config) else None,
+            load_policy(run / INITIAL_POLICY) if config.initial_policy else None,
         )
 
     def keep(self, config: RunConfig, run: Path) -> None:
@@ -66,6 +71,8 @@ class Assets:
                 shutil.copytree(source, run / ENCODER, dirs_exist_ok=True)
             if self.teacher is not None:
                 self.teacher.save(run / TEACHER)
+            if self.initial_policy is not None:
+                self.initial_policy.save(run / INITIAL_POLICY)
             if self.motion is not None:
                 self.motion.save(run / MOTION)
 

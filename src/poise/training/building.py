@@ -30,6 +30,9 @@ def build_algorithm(
         InvalidValueError: an asset does not go with the environment or the policy.
     """
     policy = build_policy(shapes, env.single_action_space, config.policy)
+    if assets.initial_policy is not None:
+        check_compatible("the initial policy", assets.initial_policy, env)
+        assets.initial_policy.load_into(policy)
     if isinstance(config.algorithm, DistillationConfig):
         assert assets.teacher is not None
         check_compatible("the teacher", assets.teacher, env)
@@ -55,6 +58,8 @@ def training_sensing(config: RunConfig, assets: Assets, env: VectorEnv[Any, Any,
         teachers = assets.teacher.components()
         names = tuple(dict.fromkeys([*(names or Sensing.component_names(space)), *teachers]))
         encoder = common_encoder({"the student": assets.encoder, "the teacher": assets.teacher.seeing})
+    if assets.initial_policy is not None:
+        common_encoder({"this policy": assets.encoder, "the initial policy": assets.initial_policy.seeing})
     return Sensing(space, encoder, env.num_envs, control_step(env), names, threads)
 
 

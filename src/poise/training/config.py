@@ -94,6 +94,9 @@ class RunConfig(Config):
         description="weights that change as training goes on, by name, in place of those in env.options.rewards",
     )
     policy: PolicyConfig = PolicyConfig()
+    initial_policy: str | None = Field(
+        None, description="folder of a run or a checkpoint whose policy this one is at first, of the same architecture"
+    )
     algorithm: AlgorithmConfig = PPOConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     early_stopping: EarlyStoppingConfig = EarlyStoppingConfig()

@@ -63,7 +63,8 @@ class Runner:
         """Train to the end, to a callback's stop or to Ctrl-C, and save; returns why it ended."""
         if self.step == 0:
             self.collector.start(self._seeds())
-            self.collector.warm_up_normalization()
+            if self.assets.initial_policy is None:
+                self.collector.warm_up_normalization()
         self._stopwatch = Stopwatch(self.folder)
         rollout = self.env.num_envs * self.config.algorithm.num_steps
         whole = -(-self.config.last_step // rollout) * rollout

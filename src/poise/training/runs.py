@@ -1,7 +1,7 @@
 """Run folders: starting and resuming.
 
-    run/  config.yaml  encoder/  teacher/  motion.safetensors  progress.csv  tensorboard/  evaluations.json
-          checkpoints/step_…/  best/  videos/
+    run/  config.yaml  encoder/  teacher/  motion.safetensors  initial_policy/
+          progress.csv  tensorboard/  evaluations.json  checkpoints/step_…/  best/  videos/
 
 A model that is shipped has the same shape, reduced to `config.yaml`, `encoder/` and `best/`.
 """

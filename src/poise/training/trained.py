@@ -84,12 +84,20 @@ class TrainedPolicy:
             InvalidValueError: the weights belong to another architecture.
         """
         policy = build_policy(shapes, action_space, self.config.policy)
+        self.load_into(policy)
+        return policy.eval().requires_grad_(False)
+
+    def load_into(self, policy: ActorCritic) -> None:
+        """Give another policy these weights and statistics.
+
+        Raises:
+            InvalidValueError: it is of another architecture.
+        """
         try:
             policy.load_state_dict(self.state)
         except RuntimeError as error:
             detail = " ".join(str(error).split())[:300]
             raise InvalidValueError(f"the weights in {self.source} belong to another architecture: {detail}") from error
-        return policy.eval().requires_grad_(False)
 
     def save(self, folder: Path) -> None:
         """Write a folder that `load_policy` reads, in the shape of a run."""
