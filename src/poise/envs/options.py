@@ -102,7 +102,7 @@ class HeightScanOptions(Config):
 
 
 class FieldAheadOptions(Config):
-    """The field of a course that the robot comes to, one-hot as `engaging_block`: flat, rough, uphill, downhill."""
+    """The field of a course ahead, one-hot as `engaging_block`: flat, rough, uphill, downhill."""
 
     enabled: bool = False
     distance: float = Field(0.2, ge=0, le=5, description="from the ball along y, m")
