@@ -71,7 +71,7 @@ def test_the_student_learns_and_needs_no_teacher_afterwards(teacher: Path, tmp_p
     assert "update/teacher_share" in told
     shutil.rmtree(tmp_path / "run" / "teacher")
     trained = load_policy(tmp_path / "run")
-    assert trained.components() == (*FELT, "rgbd_0", "rgbd_1")
+    assert trained.components == (*FELT, "rgbd_0", "rgbd_1")
 
 
 def test_it_goes_on_bit_for_bit_when_the_teachers_run_is_gone(teacher: Path, tmp_path: Path) -> None:

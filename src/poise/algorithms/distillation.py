@@ -75,10 +75,8 @@ class Distillation(OnPolicyAlgorithm):
         if not len(self._teacher_acts):
             self.reset(torch.ones(len(next(iter(observation.values()))), dtype=torch.bool))
         student, _, self.hidden_states = self.policy.step(observation, self.hidden_states)
-        shown_to_teacher = {
-            name: observation[name] for name in self._teachers
-        }  # and not what the student's mixins drew
-        teacher, _, self._teacher_states = self.teacher.step(shown_to_teacher, self._teacher_states)
+        told = {name: observation[name] for name in self._teachers}  # and not what the student's mixins drew
+        teacher, _, self._teacher_states = self.teacher.step(told, self._teacher_states)
         drawn, shown = student.sample(), teacher.mode
         teacher_acts = self._teacher_acts.view(-1, *[1] * (shown.dim() - 1))
         return DistillationDecision(torch.where(teacher_acts, shown, drawn), shown, teacher.parameters)

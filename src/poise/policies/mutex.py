@@ -64,7 +64,7 @@ class ActorCriticMutex(nn.Module):
                     f"{key} is '{component}', which the observation does not hold"
                     f"{did_you_mean(component, shapes)}; it holds {', '.join(shapes)}"
                 )
-        self.selector_width = _width(shapes[config.selector])
+        self._check_selector(_width(shapes[config.selector]))
         self._commands = _Commands(config, self.names, shapes)
         self.hidden_states: dict[str, Tensor] = {}
 
@@ -91,6 +91,9 @@ class ActorCriticMutex(nn.Module):
     def get_policy_selection(self, observation: TensorObservation) -> Tensor:
         """(N, P) which policy is to act, one-hot."""
         raise NotImplementedError("derive from ActorCriticMutex and say which policy is to act")
+
+    def _check_selector(self, width: int) -> None:
+        """Refuse a selector of so many numbers, if it is none that `get_policy_selection` can read."""
 
     def recover_last_action(self, observation: TensorObservation, name: str) -> TensorObservation:
         """The observation with the last action in a policy's own scale; the caller's stays as it is."""
@@ -135,26 +138,15 @@ class ActorCriticMutex(nn.Module):
 class ActorCriticFieldMutex(ActorCriticMutex):
     """The selector has one number for each policy, and the largest one's acts; the first where all are zero."""
 
-    def __init__(
-        self,
-        policies: Mapping[str, ActorCritic],
-        shapes: Shapes,
-        config: MutexConfig,
-        action_scales: Mapping[str, float] | None = None,
-        env_action_scale: float = 1.0,
-    ) -> None:
-        super().__init__(policies, shapes, config, action_scales, env_action_scale)
-        self._check_width(len(self.names))
-
     def get_policy_selection(self, observation: TensorObservation) -> Tensor:
         """(N, P) one-hot."""
         ahead = observation[self.config.selector].flatten(1)
         return nn.functional.one_hot(ahead.argmax(dim=1), len(self.names)).to(ahead.dtype)
 
-    def _check_width(self, expected: int) -> None:
-        if self.selector_width != expected:
+    def _check_selector(self, width: int) -> None:
+        if width != len(self.names):
             raise InvalidValueError(
-                f"the selector '{self.config.selector}' has {self.selector_width} numbers, but {expected} are needed "
+                f"the selector '{self.config.selector}' has {width} numbers, but {len(self.names)} are needed "
                 f"for the sub-policies {', '.join(self.names)}"
             )
 

@@ -67,7 +67,7 @@ class CourseOptions(Config):
 
     def field(self, seed: int, y: NDArray[np.float64]) -> NDArray[np.int64]:
         """Number in `FIELDS` of the field at y; flat before the first and after the last."""
-        kinds = np.array([0, *(FIELDS.index(kind) for kind in layout(self, seed)), 0])
+        kinds = _numbers(self, seed)
         index = np.floor((y - self.start) / self.length).astype(np.int64) + 1
         found: NDArray[np.int64] = kinds[np.clip(index, 0, len(kinds) - 1)]
         return found
@@ -86,3 +86,9 @@ def layout(options: CourseOptions, seed: int) -> tuple[FieldKind, ...]:
         kinds.append(kind)
         above = kind == "up" or (above and kind != "down")
     return tuple(kinds)
+
+
+@lru_cache(maxsize=65536)
+def _numbers(options: CourseOptions, seed: int) -> NDArray[np.int64]:
+    """Numbers in `FIELDS` of a layout's fields between the flat ground before and after them; asked at every step."""
+    return np.array([0, *(FIELDS.index(kind) for kind in layout(options, seed)), 0])

@@ -8,10 +8,10 @@ from gymnasium.vector import VectorEnv
 
 from poise.cores import available_cores
 from poise.errors import InvalidValueError
-from poise.policies import ActorCritic, ActorCriticFieldMutex, MutexConfig, PolicyAgent, Sensing
+from poise.policies import ActorCritic, ActorCriticFieldMutex, MutexConfig, PolicyAgent
 from poise.training.compatibility import check_compatible, common_encoder, trained_options
 from poise.training.config import RunConfig
-from poise.training.environments import control_step
+from poise.training.environments import sensing_for
 from poise.training.trained import TrainedPolicy, load_policy
 
 
@@ -34,7 +34,7 @@ class AssembledPolicy:
         """Components of the observation that some part, or the choice among them, looks at."""
         mutex = self.mutex
         own = [name for name in (mutex.selector, mutex.command, mutex.last_action) if name]
-        return tuple(dict.fromkeys([*(name for part in self.parts.values() for name in part.components()), *own]))
+        return tuple(dict.fromkeys([*(name for part in self.parts.values() for name in part.components), *own]))
 
     def agent_for(self, env: VectorEnv[Any, Any, Any]) -> PolicyAgent:
         """The policy in charge of an environment.
@@ -45,11 +45,10 @@ class AssembledPolicy:
         for name, part in self.parts.items():
             check_compatible(f"the sub-policy '{name}'", part, env)
         encoder = common_encoder({f"the sub-policy '{name}'": part.seeing for name, part in self.parts.items()})
-        space = env.single_observation_space
-        sensing = Sensing(space, encoder, env.num_envs, control_step(env), self.sensed, available_cores())
+        sensing = sensing_for(env, encoder, self.sensed, available_cores())
         policies: dict[str, ActorCritic] = {}
         for name, part in self.parts.items():
-            shapes = {component: sensing.shapes[component] for component in part.components()}
+            shapes = {component: sensing.shapes[component] for component in part.components}
             policies[name] = part.policy(shapes, env.single_action_space)
         scales = {name: trained_options(part).action_increment or 1.0 for name, part in self.parts.items()}
         own = getattr(getattr(env, "options", None), "action_increment", None) or 1.0

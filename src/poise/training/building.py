@@ -5,14 +5,12 @@ from typing import Any
 from gymnasium.vector import VectorEnv
 
 from poise.algorithms import PPO, AmpConfig, AmpPPO, Distillation, DistillationConfig, OnPolicyAlgorithm
-from poise.envs import BallbotVectorEnv
-from poise.errors import InvalidValueError
 from poise.policies import Sensing, build_policy
 from poise.policies.actor_critic import Shapes
 from poise.training.assets import Assets
-from poise.training.compatibility import check_compatible, common_encoder, trained_options
+from poise.training.compatibility import check_compatible, common_encoder
 from poise.training.config import RunConfig
-from poise.training.environments import control_step
+from poise.training.environments import control_step, sensing_for
 
 
 def build_algorithm(
@@ -35,9 +33,8 @@ def build_algorithm(
         assets.initial_policy.load_into(policy)
     if isinstance(config.algorithm, DistillationConfig):
         assert assets.teacher is not None
-        check_compatible("the teacher", assets.teacher, env)
-        _check_same_increment(assets, env)
-        teachers = {name: shapes[name] for name in assets.teacher.components()}
+        check_compatible("the teacher", assets.teacher, env, same_increment=True)
+        teachers = {name: shapes[name] for name in assets.teacher.components}
         teacher = assets.teacher.policy(teachers, env.single_action_space)
         return Distillation(policy, config.algorithm, teacher, config.update_threads)
     if isinstance(config.algorithm, AmpConfig):
@@ -53,20 +50,11 @@ def training_sensing(config: RunConfig, assets: Assets, env: VectorEnv[Any, Any,
     Raises:
         InvalidValueError: somebody is to see what the environment does not give, or sees through another encoder.
     """
-    space, names, encoder = env.single_observation_space, config.policy.sensed, assets.encoder
+    names, encoder = config.policy.sensed, assets.encoder
     if assets.teacher is not None:
-        teachers = assets.teacher.components()
-        names = tuple(dict.fromkeys([*(names or Sensing.component_names(space)), *teachers]))
+        teachers = assets.teacher.components
+        names = tuple(dict.fromkeys([*(names or Sensing.component_names(env.single_observation_space)), *teachers]))
         encoder = common_encoder({"the student": assets.encoder, "the teacher": assets.teacher.seeing})
     if assets.initial_policy is not None:
         common_encoder({"this policy": assets.encoder, "the initial policy": assets.initial_policy.seeing})
-    return Sensing(space, encoder, env.num_envs, control_step(env), names, threads)
-
-
-def _check_same_increment(assets: Assets, env: VectorEnv[Any, Any, Any]) -> None:
-    """A student is to give the very numbers that its teacher gives."""
-    if not isinstance(env, BallbotVectorEnv) or assets.teacher is None:
-        return
-    theirs, ours = trained_options(assets.teacher).action_increment, env.options.action_increment
-    if theirs != ours:
-        raise InvalidValueError(f"the teacher's env.options.action_increment is {theirs}, the student's {ours}")
+    return sensing_for(env, encoder, names, threads)

@@ -18,13 +18,16 @@ def trained_options(policy: TrainedPolicy) -> BallbotOptions:
     return parse(BallbotOptions, policy.config.env.options, "env.options")
 
 
-def check_compatible(who: str, policy: TrainedPolicy, env: VectorEnv[Any, Any, Any]) -> None:
+def check_compatible(
+    who: str, policy: TrainedPolicy, env: VectorEnv[Any, Any, Any], same_increment: bool = False
+) -> None:
     """Refuse a policy that would misread this environment's ballbots; of other environments nothing is known.
 
     Args:
         who: of it in the error, such as "the teacher".
         policy: trained elsewhere.
         env: where it is to act.
+        same_increment: refuse another `action_increment`, too: the very numbers it gives will be used.
 
     Raises:
         InvalidValueError: the time between decisions, the frame of what is sensed or the meaning of an action differ.
@@ -47,6 +50,11 @@ def check_compatible(who: str, policy: TrainedPolicy, env: VectorEnv[Any, Any, A
         raise InvalidValueError(
             f"{who} and the environment differ in what actions do: change the motors' command, "
             "or set it (env.options.action_increment)"
+        )
+    if same_increment and theirs.action_increment != ours.action_increment:
+        raise InvalidValueError(
+            f"{who}'s env.options.action_increment is {theirs.action_increment}, "
+            f"the environment's {ours.action_increment}"
         )
 
 

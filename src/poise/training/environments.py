@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 import poise.envs  # noqa: F401  (registers the ballbot)
 from poise.errors import InvalidValueError, PoiseError, did_you_mean
+from poise.perception import FrozenDepthEncoder
+from poise.policies import Sensing
 
 
 def make_vector_env(env_id: str, num_envs: int, options: dict[str, Any], threads: int = 0) -> VectorEnv[Any, Any, Any]:
@@ -55,6 +57,17 @@ def control_step(env: VectorEnv[Any, Any, Any]) -> float:
     """Time between two observations, s; 1 for environments that do not say."""
     options = getattr(env, "options", None)
     return float(getattr(options, "control_step", 1.0))
+
+
+def sensing_for(
+    env: VectorEnv[Any, Any, Any], encoder: FrozenDepthEncoder | None, names: tuple[str, ...] | None, threads: int
+) -> Sensing:
+    """What prepares an environment's observations: components of these names, or all of them.
+
+    Raises:
+        InvalidValueError: there is no such component, or no encoder for its images.
+    """
+    return Sensing(env.single_observation_space, encoder, env.num_envs, control_step(env), names, threads)
 
 
 def steps_per_action(env: VectorEnv[Any, Any, Any]) -> int:

@@ -15,14 +15,14 @@ from poise.algorithms import Schedule
 from poise.algorithms.schedules import value_at
 from poise.cores import available_cores
 from poise.errors import InvalidValueError, PoiseError
-from poise.policies import PolicyAgent, Sensing
+from poise.policies import PolicyAgent
 from poise.training.assets import Assets
 from poise.training.building import build_algorithm, training_sensing
 from poise.training.callbacks import Callback
 from poise.training.checkpoint import load_checkpoint, prune, save_checkpoint, step_folder
 from poise.training.collector import Collector
 from poise.training.config import RunConfig
-from poise.training.environments import control_step, make_vector_env, set_reward_weights
+from poise.training.environments import make_vector_env, sensing_for, set_reward_weights
 from poise.training.logging import MetricsLogger
 from poise.training.progress import ProgressBar
 from poise.training.stopwatch import Stopwatch
@@ -91,8 +91,7 @@ class Runner:
 
     def agent_for(self, env: VectorEnv[Any, Any, Any]) -> PolicyAgent:
         """The policy to be evaluated, in charge of another environment."""
-        names, space = self.config.policy.sensed, env.single_observation_space
-        sensing = Sensing(space, self.assets.encoder, env.num_envs, control_step(env), names, self.threads)
+        sensing = sensing_for(env, self.assets.encoder, self.config.policy.sensed, self.threads)
         return PolicyAgent(self.algorithm.acting_policy, sensing)
 
     def _iterate(self) -> None:

@@ -3,6 +3,7 @@
 import hashlib
 import shutil
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from poise.policies import ActorCritic, PolicyAgent, Sensing, build_policy
 from poise.policies.actor_critic import Shapes
 from poise.training.checkpoint import latest_checkpoint, load_checkpoint, save_checkpoint
 from poise.training.config import RunConfig
-from poise.training.environments import control_step, make_vector_env
+from poise.training.environments import make_vector_env, sensing_for
 
 CONFIG = "config.yaml"
 ENCODER = "encoder"
@@ -56,8 +57,9 @@ class TrainedPolicy:
     @property
     def seeing(self) -> FrozenDepthEncoder | None:
         """The encoder that it sees through; None for a blind one."""
-        return self.encoder if any(name in CAMERAS for name in self.components()) else None
+        return self.encoder if any(name in CAMERAS for name in self.components) else None
 
+    @cached_property
     def components(self) -> tuple[str, ...]:
         """Components of the observation that it was trained on; of one that sees everything, its environment tells."""
         if self.config.policy.sensed is not None:
@@ -72,9 +74,7 @@ class TrainedPolicy:
         Raises:
             InvalidValueError: the weights belong to another architecture.
         """
-        names = self.config.policy.sensed
-        space, threads = env.single_observation_space, available_cores()
-        sensing = Sensing(space, self.encoder, env.num_envs, control_step(env), names, threads)
+        sensing = sensing_for(env, self.encoder, self.config.policy.sensed, available_cores())
         return PolicyAgent(self.policy(sensing.shapes, env.single_action_space), sensing)
 
     def policy(self, shapes: Shapes, action_space: spaces.Space[Any]) -> ActorCritic:
