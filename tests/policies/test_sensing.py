@@ -45,6 +45,22 @@ def test_arrays_become_tensors_of_their_own() -> None:
     assert_close(tensor, torch.arange(6.0).view(3, 2))
 
 
+def test_a_vector_is_taken_apart_by_its_segments() -> None:
+    space, segments = spaces.Box(-9.0, 9.0, (7,)), {"vel": 2, "grid": (2, 2), "height": ()}
+    sensing = Sensing(space, None, 3, STEP, ("grid", "height"), segments=segments)
+    array = np.arange(21, dtype=np.float64).reshape(3, 7)
+    sensed = sensing(array)
+    assert sensing.shapes == {"grid": (2, 2), "height": ()}
+    assert_close(sensed["grid"][1], torch.tensor([[9.0, 10.0], [11.0, 12.0]]))
+    assert_close(sensed["height"], torch.tensor([6.0, 13.0, 20.0]))
+    final = np.array([None, array[1]], object)
+    assert_close(sensing.final(final, np.array([1]))["grid"], sensed["grid"][1:2])
+    with pytest.raises(PoiseError, match=r"names 6 numbers \(vel, grid\), but .* an array of shape \(7,\)"):
+        Sensing(space, None, 3, STEP, segments={"vel": 2, "grid": (2, 2)})
+    with pytest.raises(PoiseError, match="a mapping of relative_image_timestamp, rgbd_0, rgbd_1, vel already"):
+        Sensing(SPACE, None, 3, STEP, segments={"vel": 2})
+
+
 def test_images_become_features(encoder: FrozenDepthEncoder) -> None:
     sensing = Sensing(SPACE, encoder, 5, STEP)
     given = observation(5)

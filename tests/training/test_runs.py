@@ -115,6 +115,20 @@ def test_a_loaded_policy_acts_as_the_trained_one(tmp_path: Path) -> None:
     np.testing.assert_array_equal(load_policy(tmp_path / "run").agent_for(env).act(observation), expected)
 
 
+def test_a_vector_may_be_named_number_by_number_and_partly_hidden(tmp_path: Path) -> None:
+    segments = {"cart": 1, "cart_speed": 1, "pole": 1, "pole_speed": 1}
+    seeing = {"actor": SMALL, "critic": SMALL, "obs_segments": segments, "observations": ["pole", "cart"]}
+    start_run(config(policy=seeing | {"critic_observations": list(segments)}), tmp_path / "run").train()
+    trained = load_policy(tmp_path / "run")
+    env = make_vector_env("CartPole-v1", 5, {})
+    agent, (observation, _) = trained.agent_for(env), env.reset(seed=0)
+    actions = agent.act(observation)
+    observation[:, [1, 3]] += 100.0
+    np.testing.assert_array_equal(agent.act(observation), actions)
+    policy = trained.policy(dict.fromkeys(segments, (1,)), env.single_action_space)
+    assert (policy.actor.model[0].in_features, policy.critic.model[0].in_features) == (2, 4)
+
+
 def test_a_run_brings_its_encoder_along(tmp_path: Path) -> None:
     torch.manual_seed(0)
     save_encoder(tmp_path / "encoder", TinyAutoencoder(8, 8, 1, 4).encoder)

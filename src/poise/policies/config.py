@@ -27,6 +27,10 @@ Widths = Annotated[tuple[int, ...], AfterValidator(_positive)]
 """Of layers, one after another."""
 
 
+Shape = int | tuple[int, ...]
+"""Of a component of the observation; a number stands for a vector of that length."""
+
+
 class NetworkConfig(Config):
     """A multilayer perceptron."""
 
@@ -149,6 +153,9 @@ class PolicyConfig(Config):
     init_std: float = Field(1.0, gt=0, description="initial standard deviation of the actions")
     min_std: float = Field(1e-3, gt=0, description="smallest standard deviation of the actions")
     normalize_observations: bool = Field(True, description="by running mean and standard deviation")
+    obs_segments: dict[str, Shape] | None = Field(
+        None, min_length=1, description="components of an observation that is a vector, by name and width or shape"
+    )
     observations: tuple[str, ...] | None = Field(None, description="components the policy sees; all by default")
     critic_observations: tuple[str, ...] | None = Field(
         None, description="components the critic sees, in place of the actor's"
@@ -162,6 +169,14 @@ class PolicyConfig(Config):
         if self.observations is None or self.critic_observations is None:
             return self.observations
         return tuple(dict.fromkeys(self.observations + self.critic_observations))
+
+    @field_validator("obs_segments")
+    @classmethod
+    def _some_numbers(cls, segments: dict[str, Shape] | None) -> dict[str, Shape] | None:
+        for name, shape in (segments or {}).items():
+            if any(size < 1 for size in (shape if isinstance(shape, tuple) else (shape,))):
+                raise ValueError(f"must be positive widths, got {shape} for '{name}'")
+        return segments
 
     @field_validator("observations", "critic_observations")
     @classmethod

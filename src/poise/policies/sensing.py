@@ -9,10 +9,15 @@ from gymnasium import spaces
 from torch import Tensor
 
 from poise.errors import InvalidValueError
+from poise.fusion import ObsSegments
 from poise.perception import EncodedCameras, FrozenDepthEncoder
+from poise.policies.config import Shape
 
 ARRAY = "observation"
 """Name of the one component of an observation that is an array and not a mapping."""
+
+Segments = Mapping[str, Shape]
+"""`obs_segments`: what the numbers of a vector are, in their order, by name and width or shape."""
 
 
 class Sensing:
@@ -25,6 +30,7 @@ class Sensing:
         control_step: time between two observations, s; read only where there are images.
         names: components to keep; all by default.
         threads: that encode images; features do not depend on how many.
+        segments: components of an observation that is a vector, by name and width or shape, one after another.
     """
 
     def __init__(
@@ -35,8 +41,10 @@ class Sensing:
         control_step: float,
         names: tuple[str, ...] | None = None,
         threads: int = 1,
+        segments: Segments | None = None,
     ) -> None:
-        components = _components(space)
+        components = _components(space, segments)
+        self._segments = None if segments is None else ObsSegments(segments)
         self._names = _chosen(components, names)
         images = [name for name in self._names if len(components[name]) == 3]
         if images and encoder is None:
@@ -53,13 +61,13 @@ class Sensing:
         }
 
     @staticmethod
-    def component_names(space: spaces.Space[Any]) -> tuple[str, ...]:
+    def component_names(space: spaces.Space[Any], segments: Segments | None = None) -> tuple[str, ...]:
         """Of the parts of an observation.
 
         Raises:
             InvalidValueError: a policy could not read them.
         """
-        return tuple(_components(space))
+        return tuple(_components(space, segments))
 
     def __call__(self, observation: Any) -> dict[str, Tensor]:
         """The next observation of all environments; call once for each, in order."""
@@ -72,7 +80,7 @@ class Sensing:
             observations: (N,) objects, one environment's observation each, as `info["final_obs"]` has them.
             robots: (K,) indices.
         """
-        rows = [_mapping(observations[robot]) for robot in robots]
+        rows = [self._mapping(observations[robot]) for robot in robots]
         chosen = {name: np.stack([row[name] for row in rows]) for name in rows[0] if name in self._keep}
         return self._merge(chosen, self._cameras.peek(chosen, robots) if self._cameras else {})
 
@@ -90,19 +98,26 @@ class Sensing:
         return {*self._names, "relative_image_timestamp"}
 
     def _merge(self, observation: Any, encoded: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        values = _mapping(observation)
+        values = self._mapping(observation)
         return {
             name: encoded[name] if name in encoded else torch.from_numpy(np.array(values[name], np.float32))
             for name in self._names
         }
 
+    def _mapping(self, observation: Any) -> Mapping[str, Any]:
+        """Arrays of an observation by their names."""
+        if isinstance(observation, Mapping):
+            return observation
+        if self._segments is None:
+            return {ARRAY: observation}
+        parts = self._segments.split(torch.from_numpy(observation))
+        return {name: part.numpy() for name, part in parts.items()}
 
-def _mapping(observation: Any) -> Mapping[str, Any]:
-    return observation if isinstance(observation, Mapping) else {ARRAY: observation}
 
-
-def _components(space: spaces.Space[Any]) -> dict[str, tuple[int, ...]]:
+def _components(space: spaces.Space[Any], segments: Segments | None) -> dict[str, tuple[int, ...]]:
     """Names and shapes of the parts of an observation."""
+    if segments is not None:
+        return _segmented(space, ObsSegments(segments))
     parts = space.spaces if isinstance(space, spaces.Dict) else {ARRAY: space}
     unknown = [name for name, part in parts.items() if not isinstance(part, spaces.Box)]
     if unknown:
@@ -110,6 +125,21 @@ def _components(space: spaces.Space[Any]) -> dict[str, tuple[int, ...]]:
             f"no policy for the observation {', '.join(unknown)} of {space}; expected arrays, or a mapping of arrays"
         )
     return {name: tuple(part.shape or ()) for name, part in parts.items()}
+
+
+def _segmented(space: spaces.Space[Any], segments: ObsSegments) -> dict[str, tuple[int, ...]]:
+    if not isinstance(space, spaces.Box) or space.shape != (segments.size,):
+        raise InvalidValueError(
+            f"policy.obs_segments names {segments.size} numbers ({', '.join(segments.shapes)}), but the environment's "
+            f"observation is {_described(space)}"
+        )
+    return segments.shapes
+
+
+def _described(space: spaces.Space[Any]) -> str:
+    if isinstance(space, spaces.Dict):
+        return f"a mapping of {', '.join(space.spaces)} already"
+    return f"an array of shape {space.shape}" if isinstance(space, spaces.Box) else str(space)
 
 
 def _check_images(images: Mapping[str, tuple[int, ...]], encoder: FrozenDepthEncoder) -> None:

@@ -53,8 +53,9 @@ def training_sensing(config: RunConfig, assets: Assets, env: VectorEnv[Any, Any,
     names, encoder = config.policy.sensed, assets.encoder
     if assets.teacher is not None:
         teachers = assets.teacher.components
-        names = tuple(dict.fromkeys([*(names or Sensing.component_names(env.single_observation_space)), *teachers]))
+        own = names or Sensing.component_names(env.single_observation_space, config.policy.obs_segments)
+        names = tuple(dict.fromkeys([*own, *teachers]))
         encoder = common_encoder({"the student": assets.encoder, "the teacher": assets.teacher.seeing})
     if assets.initial_policy is not None:
         common_encoder({"this policy": assets.encoder, "the initial policy": assets.initial_policy.seeing})
-    return sensing_for(env, encoder, names, threads)
+    return sensing_for(env, config.policy, encoder, names, threads)

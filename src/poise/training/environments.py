@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 import poise.envs  # noqa: F401  (registers the ballbot)
 from poise.errors import InvalidValueError, PoiseError, did_you_mean
 from poise.perception import FrozenDepthEncoder
-from poise.policies import Sensing
+from poise.policies import PolicyConfig, Sensing
 
 
 def make_vector_env(env_id: str, num_envs: int, options: dict[str, Any], threads: int = 0) -> VectorEnv[Any, Any, Any]:
@@ -60,14 +60,19 @@ def control_step(env: VectorEnv[Any, Any, Any]) -> float:
 
 
 def sensing_for(
-    env: VectorEnv[Any, Any, Any], encoder: FrozenDepthEncoder | None, names: tuple[str, ...] | None, threads: int
+    env: VectorEnv[Any, Any, Any],
+    policy: PolicyConfig,
+    encoder: FrozenDepthEncoder | None,
+    names: tuple[str, ...] | None,
+    threads: int,
 ) -> Sensing:
-    """What prepares an environment's observations: components of these names, or all of them.
+    """What prepares an environment's observations for a policy: components of these names, or all of them.
 
     Raises:
         InvalidValueError: there is no such component, or no encoder for its images.
     """
-    return Sensing(env.single_observation_space, encoder, env.num_envs, control_step(env), names, threads)
+    space, segments = env.single_observation_space, policy.obs_segments
+    return Sensing(space, encoder, env.num_envs, control_step(env), names, threads, segments)
 
 
 def steps_per_action(env: VectorEnv[Any, Any, Any]) -> int:

@@ -91,7 +91,8 @@ class Runner:
 
     def agent_for(self, env: VectorEnv[Any, Any, Any]) -> PolicyAgent:
         """The policy to be evaluated, in charge of another environment."""
-        sensing = sensing_for(env, self.assets.encoder, self.config.policy.sensed, self.threads)
+        policy = self.config.policy
+        sensing = sensing_for(env, policy, self.assets.encoder, policy.sensed, self.threads)
         return PolicyAgent(self.algorithm.acting_policy, sensing)
 
     def _iterate(self) -> None:

@@ -66,7 +66,7 @@ class TrainedPolicy:
             return self.config.policy.sensed
         env = make_vector_env(self.config.env.id, 1, self.config.env.options, threads=1)
         env.close()
-        return Sensing.component_names(env.single_observation_space)
+        return Sensing.component_names(env.single_observation_space, self.config.policy.obs_segments)
 
     def agent_for(self, env: VectorEnv[Any, Any, Any]) -> PolicyAgent:
         """The policy in charge of an environment.
@@ -74,7 +74,8 @@ class TrainedPolicy:
         Raises:
             InvalidValueError: the weights belong to another architecture.
         """
-        sensing = sensing_for(env, self.encoder, self.config.policy.sensed, available_cores())
+        config = self.config.policy
+        sensing = sensing_for(env, config, self.encoder, config.sensed, available_cores())
         return PolicyAgent(self.policy(sensing.shapes, env.single_action_space), sensing)
 
     def policy(self, shapes: Shapes, action_space: spaces.Space[Any]) -> ActorCritic:
