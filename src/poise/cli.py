@@ -115,6 +115,8 @@ def _play_options(parser: Parser) -> None:
 
 
 def _play(options: argparse.Namespace) -> None:
+    import torch
+
     from poise.training.comparison import contender
     from poise.training.progress import ProgressBar
     from poise.training.video import record_video
@@ -122,6 +124,7 @@ def _play(options: argparse.Namespace) -> None:
     rival = contender(options.policy, options.config)
     out = options.out or Path(f"{Path(options.policy).resolve().name}.mp4")
     check_destination(out)
+    torch.manual_seed(options.seed)
     with ProgressBar(1, "play", unit="pictures") as bar:
         record_video(
             rival.agent_for,

@@ -28,12 +28,12 @@ LSTM = {"memory": {"hidden_size": 4}}
 ENVS = 6
 
 
-def sub_policies(**config: Any) -> dict[str, ActorCritic]:
+def sub_policies(space: spaces.Space[Any] | None = None, **config: Any) -> dict[str, ActorCritic]:
     made = {}
     for seed, name in enumerate(NAMES):
         torch.manual_seed(seed)
         whole = parse(PolicyConfig, {"actor": SMALL, "critic": SMALL, **config})
-        made[name] = build_policy(SHAPES, spaces.Box(-1, 1, (2,)), whole).eval()
+        made[name] = build_policy(SHAPES, space or spaces.Box(-1, 1, (2,)), whole).eval()
         with torch.no_grad():  # new heads hardly act
             for parameter in made[name].actor.parameters():
                 parameter.normal_()
@@ -163,7 +163,12 @@ def test_up_and_down_are_told_apart_by_the_height() -> None:
         (lambda: mutex(command="command", cmd_vel_mapping={"upp": [1.0, 2.0]}), "names 'upp'.*did you mean 'up'"),
         (lambda: mutex(command="command", cmd_vel_mapping={"up": [1.0]}), "up must have 2 numbers.*got 1"),
         (lambda: mutex(command="command", cmd_vel_mapping={"up": [[2.0, 1.0], 0]}), "must be .lowest, highest."),
+        (lambda: mutex(policies=sub_policies(spaces.Discrete(3))), "'flat' chooses among discrete actions"),
         (lambda: parse(MutexConfig, {"sub_policies": {}}), "sub_policies"),
+        (
+            lambda: parse(PolicyConfig, {"mutex": {"sub_policies": {"flat": "a"}}, "memory": {}, "actor": SMALL}),
+            "settings of their own: remove actor, memory",
+        ),
     ],
 )
 def test_wrong_use_is_named(make: Callable[[], Any], words: str) -> None:

@@ -107,6 +107,25 @@ def test_the_robot_is_told_the_field_ahead() -> None:
     env.close()
 
 
+def test_slopes_may_be_one_field_with_a_sign() -> None:
+    terrain = {"kind": "course", "height": 0.3, "nodes": 65, "course": {"start": 0.1, "length": 0.3, "slope": 30.0}}
+    told = []
+    for signed in (False, True):
+        ahead = {"enabled": True, "distance": 0.5, "signed": signed}  # the second field: the first goes never down
+        options = {"terrain": terrain, "cameras": {"enabled": False}, "field_ahead": ahead}
+        env = gym.make_vec("poise/Ballbot-v0", num_envs=64, **options)
+        observation, _ = env.reset(seed=3)
+        assert env.observation_space["engaging_block"].contains(observation["engaging_block"])
+        told.append(observation["engaging_block"])
+        env.close()
+    apart, together = told
+    rise = 0.3 / np.sqrt(3.0)  # of 30 degrees over 0.3 m
+    assert apart[:, 2:].any(axis=0).all()
+    np.testing.assert_array_equal(together[:, :2], apart[:, :2])
+    np.testing.assert_array_equal(together[:, 2], apart[:, 2] + apart[:, 3])
+    np.testing.assert_allclose(together[:, 3], rise * (apart[:, 2] - apart[:, 3]), atol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

@@ -1,5 +1,6 @@
 """Finished runs take turns: assembled by path from a configuration, measured by the usual command."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from poise.training.assembled import assemble
 from poise.training.comparison import contender, measure
 from poise.training.config import RunConfig
 from poise.training.environments import make_vector_env
+from poise.training.evaluation import evaluate
 from poise.training.runs import start_run
 from poise.training.trained import load_policy
 
@@ -27,7 +29,7 @@ OPTIONS = {
 FIELDS = ("flat", "rough", "up", "down")
 
 
-def finished(folder: Path, seed: int, **options: Any) -> Path:
+def finished(folder: Path, seed: int, *senses: str, **options: Any) -> Path:
     """A run that learned next to nothing."""
     whole = {
         "seed": seed,
@@ -35,7 +37,7 @@ def finished(folder: Path, seed: int, **options: Any) -> Path:
         "threads": 1,
         "total_steps": 64,
         "env": {"num_envs": 4, "options": OPTIONS | options},
-        "policy": {"actor": SMALL, "critic": SMALL, "observations": ["orientation", "vel"]},
+        "policy": {"actor": SMALL, "critic": SMALL, "observations": ["orientation", "vel", *senses]},
         "algorithm": {"num_steps": 16},
     }
     start_run(parse(RunConfig, whole), folder).train()
@@ -48,9 +50,13 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {name: finished(folder / name, seed) for seed, name in enumerate(FIELDS)}
 
 
-def whole(runs: dict[str, Path], **options: Any) -> RunConfig:
-    mutex = {"sub_policies": {name: str(path) for name, path in runs.items()}}
+def whole(runs: dict[str, Path], settings: dict[str, Any] | None = None, **options: Any) -> RunConfig:
+    mutex = {"sub_policies": {name: str(path) for name, path in runs.items()}, **(settings or {})}
     return parse(RunConfig, {"env": {"options": OPTIONS | options}, "policy": {"mutex": mutex}})
+
+
+def make_envs(config: RunConfig, count: int) -> Any:
+    return make_vector_env(config.env.id, count, config.env.options, 1)
 
 
 def test_each_field_is_crossed_by_its_own_policy(runs: dict[str, Path]) -> None:
@@ -76,6 +82,23 @@ def test_it_is_measured_by_the_usual_command(runs: dict[str, Path], tmp_path: Pa
     rival = contender(str(tmp_path / "mutex.yaml"))
     assert rival.name == "mutex"
     assert len(measure(rival, 3, 5).returns) == 3
+
+
+def test_up_and_down_may_be_one_field_that_says_which(runs: dict[str, Path]) -> None:
+    apart = whole(runs)
+    signed = whole(runs, {"kind": "climb"}, field_ahead=OPTIONS["field_ahead"] | {"signed": True})
+    outcomes = [evaluate(assemble(config).agent_for, partial(make_envs, config), 8, 5) for config in (apart, signed)]
+    np.testing.assert_array_equal(outcomes[0].returns, outcomes[1].returns)
+
+
+def test_commands_are_drawn_from_the_seed(tmp_path: Path) -> None:
+    goal = {"goal": {"observed": True}}
+    runs = {"flat": finished(tmp_path / "flat", 0, "goal", **goal)}
+    settings = {"command": "goal", "selector": "actions", "cmd_vel_mapping": {"flat": [[-1.0, 1.0], [-1.0, 1.0]]}}
+    runs |= {"rough": runs["flat"], "up": runs["flat"]}  # the selector has three numbers
+    save_yaml(tmp_path / "mutex.yaml", whole(runs, settings, **goal))
+    one, same = (measure(contender(str(tmp_path / "mutex.yaml")), 3, 5) for _ in range(2))
+    np.testing.assert_array_equal(one.returns, same.returns)
 
 
 def test_what_does_not_go_together_is_refused(runs: dict[str, Path], tmp_path: Path) -> None:

@@ -78,7 +78,14 @@ def heights(
     return (around - below).reshape(len(ball), scan.size, scan.size)
 
 
-def engaging_block(course: CourseOptions, seeds: NDArray[np.int64], y: Array) -> Array:
-    """(N, 4) one-hot, in the order of `FIELDS`: the field of each robot's course at y (N,), m."""
+def engaging_block(course: CourseOptions, seeds: NDArray[np.int64], y: Array, signed: bool) -> Array:
+    """(N, 4) the field of each robot's course at y (N,), m: one-hot, in the order of `FIELDS`.
+
+    With `signed`, slopes are one field, the third, and the last number is what it rises, m, negative downhill.
+    """
     fields = np.array([course.field(int(seed), place) for seed, place in zip(seeds, y, strict=True)])
-    return np.eye(len(FIELDS))[fields]
+    blocks = np.eye(len(FIELDS))[fields]
+    if signed:
+        up, down = blocks[:, FIELDS.index("up")], blocks[:, FIELDS.index("down")]
+        blocks[:, -2:] = np.stack([up + down, course.rise * (up - down)], axis=1)
+    return blocks

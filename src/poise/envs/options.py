@@ -102,10 +102,13 @@ class HeightScanOptions(Config):
 
 
 class FieldAheadOptions(Config):
-    """The field of a course ahead, one-hot as `engaging_block`: flat, rough, uphill, downhill."""
+    """The field of a course ahead as `engaging_block`, one-hot: flat, rough, uphill, downhill."""
 
     enabled: bool = False
     distance: float = Field(0.2, ge=0, le=5, description="from the ball along y, m")
+    signed: bool = Field(
+        False, description="flat, rough, slope, and then the slope's rise, m, negative downhill, for a climb mutex"
+    )
 
 
 class NoiseOptions(Config):

@@ -28,7 +28,8 @@ def observation_space(options: BallbotOptions) -> spaces.Dict:
     if options.goal.is_observed:
         parts["goal"] = spaces.Box(-1.0, 1.0, (2,), np.float32)
     if options.field_ahead.enabled:
-        parts["engaging_block"] = spaces.Box(0.0, 1.0, (len(FIELDS),), np.float32)
+        rise = options.terrain.course.rise if options.field_ahead.signed else 0.0
+        parts["engaging_block"] = spaces.Box(-rise, max(rise, 1.0), (len(FIELDS),), np.float32)
     if options.heights.enabled:
         highest = options.terrain.height
         parts["heights"] = spaces.Box(-highest, highest, (options.heights.size,) * 2, np.float32)

@@ -146,6 +146,7 @@ class BallbotTask:
                 options.terrain.course,
                 self.simulation.terrain_seeds,
                 self.simulation.ball_centres()[:, 1] + options.field_ahead.distance,
+                options.field_ahead.signed,
             )
         self._disturbances.blur(sensed)
         result: Observation = {name: value.astype(np.float32) for name, value in sensed.items()}

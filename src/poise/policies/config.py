@@ -103,6 +103,9 @@ class MutexConfig(Config):
     sub_policies: dict[str, str] = Field(
         min_length=1, description="folders of runs or checkpoints by a name each, in the order of the selector"
     )
+    kind: Literal["field", "climb"] = Field(
+        "field", description="a policy for each field; or a last one for going down, which the last number's sign tells"
+    )
     selector: str = Field("engaging_block", description="component that tells the field ahead, one number for each")
     command: str | None = Field(None, description="component that commands the velocity, to be set")
     cmd_vel_mapping: dict[str, tuple[Command, ...]] = Field(
@@ -162,6 +165,17 @@ class PolicyConfig(Config):
     )
     encoder: str | None = Field(None, description="folder of the frozen depth encoder that turns images into features")
     encoder_precision: Literal["float32", "bfloat16"] = Field("float32", description="of the frozen encoder")
+
+    @model_validator(mode="after")
+    def _assembled_or_new(self) -> Self:
+        fresh = type(self).model_construct()
+        beside = [name for name in type(self).model_fields if getattr(self, name) != getattr(fresh, name)]
+        beside = [name for name in beside if name not in ("mutex", "obs_segments")]
+        if self.mutex is not None and beside:
+            raise ValueError(
+                f"mutex puts finished policies together, which have settings of their own: remove {', '.join(beside)}"
+            )
+        return self
 
     @property
     def sensed(self) -> tuple[str, ...] | None:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from poise.errors import InvalidValueError, did_you_mean
-from poise.nn import forget
+from poise.nn import CategoricalHead, forget
 from poise.policies.actor_critic import ActorCritic, Shapes
 from poise.policies.config import MutexConfig
 from poise.policies.look import HiddenStates, TensorObservation
@@ -34,7 +34,7 @@ class ActorCriticMutex(nn.Module):
         env_action_scale: what an action of 1 means to the environment.
 
     Raises:
-        InvalidValueError: a policy is missing, or a component that is needed.
+        InvalidValueError: a policy is missing or acts discretely, or a component that is needed is missing.
     """
 
     def __init__(
@@ -50,6 +50,11 @@ class ActorCriticMutex(nn.Module):
         if missing:
             raise InvalidValueError(
                 f"the sub-policy '{missing[0]}' is missing; there are {', '.join(policies) or 'none'}"
+            )
+        discrete = [name for name in config.sub_policies if isinstance(policies[name].head, CategoricalHead)]
+        if discrete:
+            raise InvalidValueError(
+                f"the sub-policy '{discrete[0]}' chooses among discrete actions, which cannot be scaled and averaged"
             )
         self.config = config
         self.names = tuple(config.sub_policies)

@@ -8,11 +8,13 @@ from gymnasium.vector import VectorEnv
 
 from poise.cores import available_cores
 from poise.errors import InvalidValueError
-from poise.policies import ActorCritic, ActorCriticFieldMutex, MutexConfig, PolicyAgent
+from poise.policies import ActorCritic, ActorCriticClimbMutex, ActorCriticFieldMutex, MutexConfig, PolicyAgent
 from poise.training.compatibility import check_compatible, common_encoder, trained_options
 from poise.training.config import RunConfig
 from poise.training.environments import sensing_for
 from poise.training.trained import TrainedPolicy, load_policy
+
+_KINDS = {"field": ActorCriticFieldMutex, "climb": ActorCriticClimbMutex}
 
 
 @dataclass(frozen=True)
@@ -45,14 +47,14 @@ class AssembledPolicy:
         for name, part in self.parts.items():
             check_compatible(f"the sub-policy '{name}'", part, env)
         encoder = common_encoder({f"the sub-policy '{name}'": part.seeing for name, part in self.parts.items()})
-        sensing = sensing_for(env, encoder, self.sensed, available_cores())
+        sensing = sensing_for(env, self.config.policy, encoder, self.sensed, available_cores())
         policies: dict[str, ActorCritic] = {}
         for name, part in self.parts.items():
             shapes = {component: sensing.shapes[component] for component in part.components}
             policies[name] = part.policy(shapes, env.single_action_space)
         scales = {name: trained_options(part).action_increment or 1.0 for name, part in self.parts.items()}
         own = getattr(getattr(env, "options", None), "action_increment", None) or 1.0
-        return PolicyAgent(ActorCriticFieldMutex(policies, sensing.shapes, self.mutex, scales, own), sensing)
+        return PolicyAgent(_KINDS[self.mutex.kind](policies, sensing.shapes, self.mutex, scales, own), sensing)
 
 
 def assemble(config: RunConfig) -> AssembledPolicy:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from gymnasium.vector import VectorEnv
 from rich.markup import escape
 from rich.table import Table
@@ -93,6 +94,7 @@ def baselines_for(rival: Contender) -> list[Contender]:
 def measure(rival: Contender, episodes: int, seed: int) -> Evaluation:
     """Evaluate on `episodes` seeds from `seed` on, under a progress bar of finished episodes."""
     config, options = rival.config, rival.measured_options
+    torch.manual_seed(seed)  # the policy may draw, too: commands, for example
     with ProgressBar(episodes, rival.name, unit="episodes") as bar:
         steps = 0
 
