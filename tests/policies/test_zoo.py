@@ -8,6 +8,7 @@ import torch
 from gymnasium import spaces
 from torch import Tensor, nn
 from torch.testing import assert_close
+from zoo import ZOO
 
 from poise.algorithms import PPO
 from poise.algorithms.ppo import COLUMNS
@@ -20,42 +21,6 @@ MakePolicy = Callable[..., ActorCritic]
 MakePPO = Callable[..., PPO]
 Experience = Callable[..., Rollout]
 ENVS, STEPS = 5, 24
-LSTM = {"memory": {"hidden_size": 8, "num_layers": 2}}
-GRU = {"memory": {"type": "gru", "hidden_size": 8}}
-ENCODERS = {
-    "heights": {"latent_size": 4, "channels": [3], "kernel_sizes": [2], "strides": [1], "hidden_sizes": [6]},
-    "wind": {"latent_size": 3, "hidden_sizes": [5]},
-}
-ESTIMATES = {"observations": ["position", "heights"], "targets": ["speed", "wind"], "hidden_sizes": [7]}
-ADAPTS = {"observations": ["speed"], "targets": ["heights"], "hidden_sizes": [7], "replace_prob": 0.3}
-APART = {"observations": ["position", "heights"], "critic_observations": ["wind", "heights", "speed"]}
-STYLE = {"observations": ["position", "speed"], "hidden_sizes": [9]}
-ZOO: dict[str, dict[str, Any]] = {
-    "plain": {},
-    "lstm": LSTM,
-    "gru": GRU,
-    "critic sees otherwise": APART | LSTM,
-    "encoders": {"encoders": ENCODERS},
-    "shared encoders": {"encoders": ENCODERS, "critic_encoders": "shared"} | GRU,
-    "encoders of the actor": {"encoders": ENCODERS, "critic_encoders": "none"} | LSTM,
-    "shared encoders, critic sees otherwise": {"encoders": {"heights": ENCODERS["heights"]}, **APART}
-    | {"critic_encoders": "shared"},
-    "estimator": {"estimator": ESTIMATES},
-    "estimator that replaces": {"estimator": ESTIMATES | {"replace_prob": 1.0}},
-    "estimator that replaces some": {"estimator": ESTIMATES | {"replace_prob": 0.5}},
-    "estimator with memory that replaces some": {"estimator": ESTIMATES | {"replace_prob": 0.5}} | LSTM,
-    "estimator on the actor's memory": {"estimator": ESTIMATES | {"observations": [], "use_actor_rnn": True}} | GRU,
-    "adaptor": {"adaptor": ADAPTS},
-    "motion prior": {"amp_discriminator": STYLE},
-    "motion prior, encoders and memory": {"amp_discriminator": STYLE, "encoders": ENCODERS} | LSTM,
-    "everything": {
-        "adaptor": ADAPTS,
-        "estimator": ESTIMATES | {"replace_prob": 0.5},
-        "encoders": ENCODERS,
-        "critic_encoders": "shared",
-    }
-    | LSTM,
-}
 ENDS: dict[str, Callable[[int], Tensor]] = {
     "never": lambda t: torch.zeros(ENVS, dtype=torch.bool),
     "now and then": lambda t: torch.rand(ENVS) < 0.1,
@@ -193,3 +158,17 @@ def test_inference_can_be_exported(
     exported = torch.export.export(Inference(policy), (observe(ENVS), states)).module()
     seen = observe(ENVS)
     assert_close(exported(seen, states), policy.infer(seen, states))
+
+
+@zoo
+def test_inference_can_be_compiled(
+    make_policy: MakePolicy, observe: Callable[..., dict[str, Tensor]], config: dict[str, Any]
+) -> None:
+    torch.compiler.reset()
+    policy, same = make_policy(**config).eval(), make_policy(**config).eval()
+    # Whole but for memories: torch does not look into its LSTM and GRU, and calls them from between two graphs.
+    act = torch.compile(policy.act_inference, backend="aot_eager", fullgraph="memory" not in config)
+    with torch.no_grad():
+        for _ in range(3):
+            seen = observe(ENVS)
+            assert_close(act(seen), same.act_inference(seen))
