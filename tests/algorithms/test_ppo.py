@@ -37,7 +37,7 @@ def test_the_first_minibatch_sees_a_ratio_of_one(
             log_probs, _, values = ppo.policy.evaluate_actions(flattened(rollout), rollout.actions.flatten(0, 1))
         ratio = torch.exp(log_probs - rollout.log_probs.flatten())
         assert_close(ratio, torch.ones_like(ratio), atol=1e-5, rtol=0)
-        assert_close(ppo.values.denormalize(values), rollout.values.flatten(), atol=1e-4, rtol=1e-4)
+        assert_close(ppo.policy.value_scale.denormalize(values), rollout.values.flatten(), atol=1e-4, rtol=1e-4)
         ppo.update(rollout, torch.zeros(6), 0.0)
 
 
@@ -61,7 +61,7 @@ def test_values_stay_when_their_scale_moves(make_ppo: MakePPO, experience: Exper
     plain = ppo.evaluate(flattened(rollout))
     assert_close(plain, before, rtol=0.5, atol=10.0)  # the statistics were still those of nothing
     ppo.update(rollout, torch.zeros(6), 0.0)
-    assert ppo.values.std > 100.0
+    assert ppo.policy.value_scale.std > 100.0
     assert_close(ppo.evaluate(flattened(rollout)), plain, rtol=1e-3, atol=1e-2)
 
 
@@ -178,14 +178,30 @@ def test_an_entropy_bonus_widens_the_policy(make_ppo: MakePPO, experience: Exper
 
 def test_the_average_by_hand(make_ppo: MakePPO, experience: Experience) -> None:
     ppo = make_ppo(ewma={"decay": 0.9}, **ONE_STEP)
-    average = weights(ppo.policy.actor)
+    steps = [weights(ppo.policy.actor)]
     for seed in range(3):
         ppo.update(experience(ppo, seed=seed), torch.zeros(6), 0.0)
-        now = weights(ppo.policy.actor)
-        average = {name: 0.9 * average[name] + 0.1 * now[name] for name in now}
+        steps.append(weights(ppo.policy.actor))
+    shares = [0.729, 0.81, 0.9, 1.0]  # 0.9 ** 3, 0.9 ** 2, 0.9, 1, which are 3.439 together
+    average = {
+        name: sum(share * step[name] for share, step in zip(shares, steps, strict=True)) / 3.439 for name in steps[0]
+    }
     assert ppo.acting_policy is ppo.optimizer.averaged is not ppo.policy
     assert_close(weights(ppo.acting_policy.actor), average)
     assert_close(dict(ppo.acting_policy.named_buffers()), dict(ppo.policy.named_buffers()), rtol=0, atol=0)
+
+
+def test_the_averaged_critic_follows_the_scale_of_the_values(make_ppo: MakePPO, experience: Experience) -> None:
+    ppo = make_ppo(ewma={"decay": 0.99}, **(ONE_STEP | {"learning_rate": 0.0}))
+    for scale in (1.0, 300.0, 0.01):
+        rollout = experience(ppo)
+        rollout.rewards.mul_(scale).add_(scale)
+        ppo.update(rollout, torch.zeros(6), 0.0)
+        values = [
+            policy.value_scale.denormalize(policy.judge(flattened(rollout), rollout.actions.flatten(0, 1)).values)
+            for policy in (ppo.policy, ppo.acting_policy)
+        ]
+        assert_close(values[0], values[1])
 
 
 def test_an_average_for_evaluation_leaves_training_alone(make_ppo: MakePPO, experience: Experience) -> None:

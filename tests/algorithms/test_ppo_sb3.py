@@ -95,7 +95,7 @@ def parameters_of_theirs(model: sb3.PPO) -> dict[str, Tensor]:
 def test_one_update_gives_the_same_weights(space: spaces.Space[Any], monkeypatch: pytest.MonkeyPatch) -> None:
     model, ppo = theirs(space), ours(space)
     start = parameters_of_theirs(model)
-    ppo.policy.load_state_dict(start)
+    ppo.policy.load_state_dict(ppo.policy.state_dict() | start)
 
     rng = torch.Generator().manual_seed(0)
     rollout = Rollout(STEPS, ENVS)

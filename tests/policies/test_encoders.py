@@ -3,11 +3,13 @@ from typing import Any
 
 import pytest
 import torch
+from gymnasium import spaces
 from torch import Tensor
 from torch.testing import assert_close
 
+from poise.config import parse
 from poise.errors import PoiseError
-from poise.policies import ActorCritic, EncoderActorCritic
+from poise.policies import ActorCritic, EncoderActorCritic, PolicyConfig, build_policy
 
 MakePolicy = Callable[..., ActorCritic]
 Observe = Callable[..., dict[str, Tensor]]
@@ -59,3 +61,14 @@ def test_wrong_use(make_policy: MakePolicy) -> None:
         make_policy(**HEIGHTS, critic_encoders="shared", observations=["speed"], critic_observations=["heights"])
     with pytest.raises(PoiseError, match="has channels, but 'wind' of shape .2,. is no image"):
         make_policy(encoders={"wind": {"channels": [2], "kernel_sizes": [1], "strides": [1]}})
+
+
+def test_a_picture_may_have_its_channels_last() -> None:
+    sees = {"channels": [2], "kernel_sizes": [3], "strides": [1]}
+    for shape, channels in (((9, 8, 3), 3), ((3, 9, 8), 3), ((9, 8), 1), ((4, 4, 4), 4)):
+        policy = build_policy(
+            {"picture": shape}, spaces.Box(-1, 1, (2,)), parse(PolicyConfig, {"encoders": {"picture": sees}})
+        )
+        first = next(module for module in policy.modules() if isinstance(module, torch.nn.Conv2d))
+        assert first.in_channels == channels
+        assert policy.act_inference({"picture": torch.rand(5, *shape)}).shape == (5, 2)

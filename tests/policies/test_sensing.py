@@ -113,6 +113,17 @@ def test_state_carries_features_of_old_images_over(encoder: FrozenDepthEncoder) 
     assert torch.equal(second(later)["rgbd_0"], first(later)["rgbd_0"])
 
 
+def test_images_may_be_left_to_the_policy(encoder: FrozenDepthEncoder) -> None:
+    given = observation(2)
+    sensing = Sensing(SPACE, encoder, 2, STEP, ("rgbd_0", "rgbd_1"), learned={"rgbd_1": "by itself"})
+    assert sensing.shapes == {"rgbd_0": (4,), "rgbd_1": (1, 8, 8)}
+    assert_close(sensing(given)["rgbd_1"], torch.from_numpy(given["rgbd_1"]))
+    alone = Sensing(SPACE, None, 2, STEP, learned=["rgbd_0", "rgbd_1"])
+    assert alone.shapes["rgbd_0"] == (1, 8, 8)
+    picture = Sensing(spaces.Box(0, 255, (8, 6, 3), np.uint8), None, 2, STEP)
+    assert picture(np.full((2, 8, 6, 3), 7, np.uint8))["observation"].dtype == torch.float32
+
+
 def test_what_cannot_be_sensed_is_refused(encoder: FrozenDepthEncoder) -> None:
     with pytest.raises(PoiseError, match=r"holds images \(rgbd_0, rgbd_1\) but policy.encoder names no encoder"):
         Sensing(SPACE, None, 2, STEP)

@@ -53,7 +53,7 @@ def test_the_first_minibatch_sees_a_ratio_of_one(
                 judged = ppo.policy.judge(batch.observations, batch.actions, batch.sequences)
                 ratio = torch.exp(judged.log_probs - batch.log_probs)
                 assert_close(ratio, torch.ones_like(ratio), atol=1e-5, rtol=0)
-                assert_close(ppo.values.denormalize(judged.values), batch.values, atol=1e-4, rtol=1e-4)
+                assert_close(ppo.policy.value_scale.denormalize(judged.values), batch.values, atol=1e-4, rtol=1e-4)
         ppo.update(rollout, torch.zeros(ENVS), 0.0)
 
 

@@ -16,7 +16,10 @@ from poise.storage import Minibatch
 
 
 class EwmaConfig(Config):
-    """Exponentially weighted average of the policy's weights (Hilton, Cobbe and Schulman, arXiv 2110.00641)."""
+    """Exponentially weighted average of the policy's weights (Hilton, Cobbe and Schulman, arXiv 2110.00641).
+
+    What it begins with counts as one step: until there were many, the average is nearly that of all.
+    """
 
     decay: float = Field(0.99, gt=0, lt=1, description="of the average, per optimiser step")
     role: Literal["evaluation", "proximal"] = Field(
@@ -62,6 +65,7 @@ class PolicyOptimizer:
         self._optimizer = torch.optim.AdamW(groups, weight_decay=config.weight_decay, fused=True)
         self._gradients = ParallelGradients(policy, threads)
         self._rate_scale = 1.0
+        self._averaged_steps = 1.0
 
     @property
     def learning_rates(self) -> tuple[float, float]:
@@ -102,6 +106,7 @@ class PolicyOptimizer:
             "averaged": self.averaged.state_dict() if self.averaged is not None else {},
             "optimizer": self._optimizer.state_dict(),
             "rate_scale": self._rate_scale,
+            "averaged_steps": self._averaged_steps,
         }
 
     def load_state(self, state: Mapping[str, Any]) -> None:
@@ -111,6 +116,7 @@ class PolicyOptimizer:
             self.averaged.load_state_dict(state["averaged"])
         self._optimizer.load_state_dict(state["optimizer"])
         self._rate_scale = state["rate_scale"]
+        self._averaged_steps = state["averaged_steps"]
 
     def close(self) -> None:
         """End the threads; there can be no more steps."""
@@ -120,9 +126,9 @@ class PolicyOptimizer:
     def _average(self) -> None:
         if self.averaged is None or self._config.ewma is None:
             return
-        weight = 1.0 - self._config.ewma.decay
+        self._averaged_steps = 1.0 + self._config.ewma.decay * self._averaged_steps
         for average, current in zip(self.averaged.parameters(), self._parameters, strict=True):
-            average.lerp_(current, weight)
+            average.lerp_(current, 1.0 / self._averaged_steps)
 
     def _set_learning_rates(self, fraction: float) -> None:
         actor, critic = self._optimizer.param_groups

@@ -19,7 +19,6 @@ from poise.algorithms.losses import (
 from poise.algorithms.on_policy import OnPolicyAlgorithm
 from poise.algorithms.optimization import OptimizationConfig
 from poise.algorithms.schedules import PositiveScheduled, Scheduled, ScheduledShare, value_at
-from poise.algorithms.value_scale import ValueScale
 from poise.config import Config
 from poise.errors import InvalidValueError
 from poise.nn import ActionDistribution, DiagonalGaussian, GaussianHead
@@ -88,7 +87,6 @@ class PPO(OnPolicyAlgorithm):
     def __init__(self, policy: ActorCritic, config: PPOConfig, threads: int = 1) -> None:
         super().__init__(policy, config, threads)
         self.config = config
-        self.values = ValueScale()
         self._noise = AutoregressiveNoise()
         self._correlation = None if config.noise_correlation is None else value_at(config.noise_correlation, 0.0)
         if self._correlation is not None and not isinstance(policy.head, GaussianHead):
@@ -99,7 +97,7 @@ class PPO(OnPolicyAlgorithm):
         """Sample actions for the next observations {name: (N, ...)}."""
         distribution, outputs, self.hidden_states = self.policy.step(observation, self.hidden_states)
         actions = self._sample(distribution)
-        values = self.values.denormalize(outputs)
+        values = self.policy.value_scale.denormalize(outputs)
         return PPODecision(actions, values, distribution.log_prob(actions), distribution.parameters)
 
     def update(self, rollout: Rollout, last_values: Tensor, fraction: float) -> dict[str, float]:
@@ -123,7 +121,6 @@ class PPO(OnPolicyAlgorithm):
     def state(self) -> dict[str, Any]:
         """Everything needed to continue bit for bit."""
         return super().state() | {
-            "values": self.values.state(),
             "noise": self._noise.state(),
             "noise_correlation": self._correlation,
         }
@@ -131,7 +128,6 @@ class PPO(OnPolicyAlgorithm):
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Continue from `state()` of the same algorithm on the same policy."""
         super().load_state(state)
-        self.values.load_state(state["values"])
         self._noise.load_state(state["noise"])
         self._correlation = state["noise_correlation"]
 
@@ -158,14 +154,14 @@ class PPO(OnPolicyAlgorithm):
         return distribution.sample(self._noise.draw(distribution.mean, self._correlation))
 
     def _values(self, observation: Mapping[str, Tensor], states: HiddenStates) -> Tensor:
-        return self.values.denormalize(self.policy.value_of(observation, states))
+        return self.policy.value_scale.denormalize(self.policy.value_of(observation, states))
 
     # --- one update -----------------------------------------------------------------------------------------------
 
     @torch.no_grad()
     def _prepare(self, rollout: Rollout, last_values: Tensor) -> None:
         """Compute advantages and returns, and bring values to the critic's scale."""
-        config = self.config
+        config, scale = self.config, self.policy.value_scale
         advantages, returns = generalized_advantage_estimation(
             rollout.rewards,
             rollout.values,
@@ -176,13 +172,15 @@ class PPO(OnPolicyAlgorithm):
             config.gae_lambda,
         )
         if config.normalize_values:
-            self.values.update(returns, self.policy.critic_output)
+            averaged = self.optimizer.averaged
+            critics = [self.policy] if averaged is None else [self.policy, averaged]
+            scale.update(returns, [policy.critic_output for policy in critics])
         if config.normalize_advantages:
             advantages = (advantages - advantages.mean()) / (advantages.std(correction=0) + 1e-8)
         rollout.fill(
             advantages=advantages,
-            returns=self.values.normalize(returns),
-            values=self.values.normalize(rollout.values),
+            returns=scale.normalize(returns),
+            values=scale.normalize(rollout.values),
         )
 
     def _loss(self, policy: ActorCritic, batch: Minibatch, fraction: float) -> tuple[Tensor, dict[str, Tensor]]:

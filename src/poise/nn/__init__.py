@@ -6,6 +6,7 @@ from poise.nn.memory import LstmHiddenState, Memory, forget
 from poise.nn.mlp import MlpModel, get_activation_Cls, orthogonal_
 from poise.nn.normalization import EmpiricalNormalization, Normalize, Normalizer, RunningMeanStd
 from poise.nn.trajectories import Trajectories
+from poise.nn.value_scale import ValueScale
 
 __all__ = [
     "ActionDistribution",
@@ -23,6 +24,7 @@ __all__ = [
     "Normalizer",
     "RunningMeanStd",
     "Trajectories",
+    "ValueScale",
     "conv2d_output_shape",
     "forget",
     "get_activation_Cls",

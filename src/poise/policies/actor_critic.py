@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from poise.errors import InvalidValueError, did_you_mean
 from poise.fusion import ConcatExtractor, ObsSegments
-from poise.nn import ActionDistribution, CategoricalHead, GaussianHead, MlpModel, forget, orthogonal_
+from poise.nn import ActionDistribution, CategoricalHead, GaussianHead, MlpModel, ValueScale, forget, orthogonal_
 from poise.policies.config import PolicyConfig
 from poise.policies.look import HiddenStates, Look, Sequences, TensorObservation
 from poise.policies.misaligned import Realignable
@@ -35,7 +35,7 @@ class Step(NamedTuple):
 
     distribution: ActionDistribution
     values: Tensor
-    """(N,), in the units the critic was trained in."""
+    """(N,), in the units of `value_scale`."""
     hidden_states: dict[str, Tensor]
     """What is remembered after it."""
 
@@ -80,6 +80,7 @@ class ActorCritic(Realignable):
         num_outputs, self.head = _head(action_space, config)
         self.actor = MlpModel(widths[0], config.actor.hidden_sizes, num_outputs, config.actor.activation)
         self.critic = MlpModel(widths[1], config.critic.hidden_sizes, 1, config.critic.activation)
+        self.value_scale = ValueScale()
         orthogonal_(self.actor, gain=2.0**0.5, last_gain=0.01)
         orthogonal_(self.critic, gain=2.0**0.5, last_gain=1.0)
         self.distribution: ActionDistribution | None = None
@@ -108,7 +109,7 @@ class ActorCritic(Realignable):
         return observation
 
     def value_of(self, observation: TensorObservation, states: HiddenStates) -> Tensor:
-        """Values (N,) of observations, in the units the critic was trained in; nothing is remembered of it."""
+        """Values (N,) of observations, in the units of `value_scale`; nothing is remembered of it."""
         return self._values(Look(observation, states))
 
     def judge(self, observation: TensorObservation, actions: Tensor, sequences: Sequences | None = None) -> Judgement:
@@ -148,7 +149,7 @@ class ActorCritic(Realignable):
         return actions
 
     def evaluate(self, observation: TensorObservation) -> Tensor:
-        """Values (N,) of observations, and remember them: once for each observation, beside `act`."""
+        """Values (N,) of observations, in the units of `value_scale`; remembers: once for each, beside `act`."""
         look = Look(observation, self.hidden_states)
         values = self._values(look)
         self._keep(look)

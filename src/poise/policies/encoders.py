@@ -36,8 +36,11 @@ class ComponentEncoder(nn.Module):
         if len(shape) not in (2, 3):
             raise InvalidValueError(f"policy.encoders.{name} has channels, but '{name}' of shape {shape} is no image")
         image = shape if len(shape) == 3 else (1, *shape)
+        channels_last = image[-1] <= 4 < image[0]  # as gymnasium's pictures are
         layers = config.channels, config.kernel_sizes, config.strides
-        self.model = Conv2dHeadModel(image, *layers, hidden, output, nonlinearity=config.activation)
+        self.model = Conv2dHeadModel(
+            image, *layers, hidden, output, nonlinearity=config.activation, channels_last=channels_last
+        )
 
     def forward(self, component: Tensor) -> Tensor:
         """(..., *shape) to (..., latent_size)."""

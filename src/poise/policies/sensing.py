@@ -1,6 +1,6 @@
 """From an environment's observation to what a policy takes: tensors, with camera frames encoded once each."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -8,6 +8,7 @@ import torch
 from gymnasium import spaces
 from torch import Tensor
 
+from poise.envs.vision import CAMERAS
 from poise.errors import InvalidValueError
 from poise.fusion import ObsSegments
 from poise.perception import EncodedCameras, FrozenDepthEncoder
@@ -23,14 +24,18 @@ Segments = Mapping[str, Shape]
 class Sensing:
     """Prepares the observations of `num_envs` environments for a policy.
 
+    The frozen encoder takes all images but those that the policy encodes itself. Without it, images of a ballbot's
+    cameras are refused, since hardly anybody wants them flat, and other arrays pass as they are.
+
     Args:
         space: of one environment's observation, a Dict or a Box.
-        encoder: turns images into features; None where there are no images.
+        encoder: turns images into features; None where nobody else does.
         num_envs: environments.
         control_step: time between two observations, s; read only where there are images.
         names: components to keep; all by default.
         threads: that encode images; features do not depend on how many.
         segments: components of an observation that is a vector, by name and width or shape, one after another.
+        learned: components that the policy has encoders of its own for.
     """
 
     def __init__(
@@ -42,16 +47,19 @@ class Sensing:
         names: tuple[str, ...] | None = None,
         threads: int = 1,
         segments: Segments | None = None,
+        learned: Collection[str] = (),
     ) -> None:
         components = _components(space, segments)
         self._segments = None if segments is None else ObsSegments(segments)
         self._names = _chosen(components, names)
-        images = [name for name in self._names if len(components[name]) == 3]
-        if images and encoder is None:
+        images = [name for name in self._names if len(components[name]) == 3 and name not in learned]
+        flat = [name for name in images if name in CAMERAS]
+        if flat and encoder is None:
             raise InvalidValueError(
-                f"the observation holds images ({', '.join(images)}) but policy.encoder names no encoder; "
+                f"the observation holds images ({', '.join(flat)}) but policy.encoder names no encoder; "
                 "name the one that comes with poise (--policy.encoder models/ballbot/encoder) or make one with "
-                "'poise collect' and 'poise pretrain', or turn the cameras off (--env.options.cameras.enabled false)"
+                "'poise collect' and 'poise pretrain', let the policy learn to encode them (policy.encoders), "
+                "or turn the cameras off (--env.options.cameras.enabled false)"
             )
         if encoder is not None:
             _check_images({name: components[name] for name in images}, encoder)

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from gymnasium.vector import VectorEnv
+from rich import box
 from rich.markup import escape
 from rich.table import Table
 
@@ -113,19 +114,20 @@ def measure(rival: Contender, episodes: int, seed: int) -> Evaluation:
 
 
 def comparison_table(evaluations: Mapping[str, Evaluation]) -> Table:
-    """One row for each policy: means with 95 % intervals."""
+    """One row for each policy: means with 95 % intervals; whole in a terminal of 80 columns."""
     first = next(iter(evaluations.values()))
     count = len(first.returns)
-    table = Table(title=f"{count} episodes on seeds {first.seed} to {first.seed + count - 1}, means and 95 % intervals")
-    table.add_column("policy", overflow="fold", min_width=16)
-    for heading in ("return", "survives", "time steps", "speed along the goal, m/s"):
-        table.add_column(heading, justify="right")
+    seeds = f"{count} episodes on seeds {first.seed} to {first.seed + count - 1}"
+    table = Table(title=f"{seeds}: means, 95 % intervals", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("policy", overflow="fold")
+    for heading in ("return", "survives, %", "time steps", "speed, m/s"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for name, evaluation in evaluations.items():
         summary = evaluation.summary()
         table.add_row(
             escape(_short(name)),
             _cell(summary["return"], "{:.1f}"),
-            _cell(summary["success_rate"], "{:.1%}"),
+            _cell(_in_percent(summary["success_rate"]), "{:.1f}"),
             _cell(summary["length"], "{:.0f}"),
             _cell(summary["speed"], "{:.3f}"),
         )
@@ -177,6 +179,11 @@ def comparison_about(run: Path, path: Path) -> dict[str, Any]:
             f"'poise evaluate {run} --json FILE'"
         )
     return own | {name: report for name, report in policies.items() if name not in own}
+
+
+def _in_percent(share: Mapping[str, float]) -> dict[str, float]:
+    """A mean and its interval."""
+    return {name: 100.0 * value for name, value in share.items()}
 
 
 def _cell(interval: Mapping[str, float | None], form: str) -> str:

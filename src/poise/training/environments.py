@@ -72,7 +72,7 @@ def sensing_for(
         InvalidValueError: there is no such component, or no encoder for its images.
     """
     space, segments = env.single_observation_space, policy.obs_segments
-    return Sensing(space, encoder, env.num_envs, control_step(env), names, threads, segments)
+    return Sensing(space, encoder, env.num_envs, control_step(env), names, threads, segments, policy.encoders)
 
 
 def steps_per_action(env: VectorEnv[Any, Any, Any]) -> int:

@@ -1,0 +1,37 @@
+from io import StringIO
+
+import numpy as np
+from rich.console import Console
+
+from poise.training.comparison import comparison_table
+from poise.training.evaluation import Evaluation
+
+
+def test_the_table_is_whole_in_80_columns() -> None:
+    rng, count = np.random.default_rng(0), 100
+    evaluations = {
+        name: Evaluation(
+            seed=1_000_000,
+            returns=rng.normal(mean, spread, count).tolist(),
+            lengths=rng.integers(1, 4000, count).tolist(),
+            successes=(rng.random(count) < share).tolist(),
+            speeds=rng.normal(-0.05, spread / 100, count).tolist(),
+        )
+        for name, mean, spread, share in (
+            ("models/ballbot", 86.9, 5.0, 0.97),
+            ("do-nothing", -34.5, 9.0, 0.5),
+            ("runs/a_long_name_of_a_folder/that_lies_deep", 50.0, 10.0, 1.0),
+        )
+    }
+    out = StringIO()
+    Console(file=out, width=80).print(comparison_table(evaluations))
+    text = out.getvalue()
+    assert max(map(len, text.splitlines())) <= 80
+    assert "models/ballbot " in text
+    for evaluation in evaluations.values():
+        summary = evaluation.summary()
+        summary["success_rate"] = {name: 100.0 * share for name, share in summary["success_rate"].items()}
+        for name, form in (("return", "{:.1f}"), ("success_rate", "{:.1f}"), ("length", "{:.0f}"), ("speed", "{:.3f}")):
+            interval = summary[name]
+            assert form.format(interval["mean"]) in text
+            assert f"{form.format(interval['low'])} to {form.format(interval['high'])}" in text
