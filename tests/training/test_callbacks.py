@@ -125,7 +125,8 @@ def test_evaluations_do_not_disturb_training(tmp_path: Path) -> None:
 def test_a_metric_the_environment_does_not_report_is_named(tmp_path: Path) -> None:
     evaluation = {"every": 16, "episodes": 2, "metric": "speed"}
     with pytest.raises(PoiseError, match="reports no speed; set evaluation.metric to 'return'"):
-        start_run(config(evaluation=evaluation), tmp_path / "run").train()
+        start_run(config(evaluation=evaluation), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_state_goes_on() -> None:

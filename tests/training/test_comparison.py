@@ -1,9 +1,11 @@
 from io import StringIO
 
 import numpy as np
+import pytest
 from rich.console import Console
 
-from poise.training.comparison import comparison_table
+from poise.errors import InvalidValueError
+from poise.training.comparison import baselines_for, comparison_table, contender
 from poise.training.evaluation import Evaluation
 
 
@@ -35,3 +37,11 @@ def test_the_table_is_whole_in_80_columns() -> None:
             interval = summary[name]
             assert form.format(interval["mean"]) in text
             assert f"{form.format(interval['low'])} to {form.format(interval['high'])}" in text
+
+
+def test_the_world_may_be_changed() -> None:
+    rival = contender("pid", changes={"env.options.terrain.height": "0.2", "env.options.max_steps": "100"})
+    assert rival.env_options == {"terrain": {"height": 0.2}, "max_steps": 100}
+    assert all(other.env_options == rival.env_options for other in baselines_for(rival))
+    with pytest.raises(InvalidValueError, match="unknown setting 'seed'; .* begins with 'env.options.'"):
+        contender("pid", changes={"seed": "3"})

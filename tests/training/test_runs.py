@@ -48,6 +48,25 @@ def test_a_run_is_not_overwritten(tmp_path: Path) -> None:
     assert read_config(tmp_path / "run").seed == 0
 
 
+def test_a_run_does_not_move_in_with_others(tmp_path: Path) -> None:
+    (tmp_path / "letter.txt").write_text("keep me")
+    for place in (tmp_path, tmp_path / "letter.txt"):
+        with pytest.raises(PoiseError, match="is not empty, and holds no run; choose another '--out'"):
+            start_run(config(), place)
+    assert [path.name for path in tmp_path.iterdir()] == ["letter.txt"]
+
+
+def test_an_environment_of_somebody_elses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = "import gymnasium as gym", "gym.register('Theirs-v0', 'gymnasium.envs.classic_control:CartPoleEnv')"
+    (tmp_path / "their_package.py").write_text("\n".join(lines))
+    monkeypatch.syspath_prepend(tmp_path)
+    theirs = config(env={"id": "their_package:Theirs-v0", "num_envs": 2})
+    start_run(theirs, tmp_path / "run").train()
+    assert load_policy(tmp_path / "run").config.env.id == "their_package:Theirs-v0"
+    with pytest.raises(PoiseError, match="unknown environment 'nowhere:Theirs-v0': No module named 'nowhere'"):
+        start_run(config(env={"id": "nowhere:Theirs-v0"}), tmp_path / "other")
+
+
 def test_a_refused_configuration_leaves_no_folder(tmp_path: Path) -> None:
     with pytest.raises(PoiseError, match="unknown environment 'CartPole-v9'"):
         start_run(config(env={"id": "CartPole-v9"}), tmp_path / "run")
@@ -162,6 +181,20 @@ def test_a_run_brings_its_encoder_along(tmp_path: Path) -> None:
     (tmp_path / "run" / "encoder").rmdir()
     with pytest.raises(PoiseError, match="lacks its encoder"):
         load_policy(tmp_path / "run")
+
+
+def test_a_policy_does_not_act_where_it_would_misread_things(tmp_path: Path) -> None:
+    options = {"cameras": {"enabled": False}, "terrain": {"nodes": 33}, "decimation": 5, "action_increment": 0.5}
+    start_run(config(env={"num_envs": 2, "options": options}), tmp_path / "run").train()
+    for change, words in (
+        ({"decimation": 10}, "the policy decides every 10 ms, but the environment wants a decision every 20 ms"),
+        ({"frame": "heading"}, "env.options.frame 'world', but the environment has 'heading'"),
+        ({"action_increment": 0.2}, "the policy's env.options.action_increment is 0.5, the environment's 0.2"),
+    ):
+        env = make_vector_env("poise/Ballbot-v0", 1, options | change)
+        with pytest.raises(PoiseError, match=words):
+            load_policy(tmp_path / "run").agent_for(env)
+        env.close()
 
 
 def test_weights_of_another_architecture(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from poise.config import load_yaml, parse
+from poise.config import apply_overrides, load_yaml, parse
 from poise.envs import BALLBOT_IDS
 from poise.errors import InvalidValueError, MissingFileError, PoiseError, did_you_mean
 from poise.files import explained, write_atomically
@@ -38,14 +38,18 @@ class Contender:
     name: str
     agent_for: AgentFor
     config: RunConfig
+    changes: Mapping[str, str] = field(default_factory=dict)
+    """Settings of the environment, such as {"env.options.terrain.height": "0.2"}."""
     has_eyes: bool = True
     weights: str | None = None
     """Fingerprint of a trained policy."""
 
     @property
     def env_options(self) -> dict[str, Any]:
-        """Of the evaluation: the training's, with those that the evaluation replaces."""
-        return self.config.env.options | self.config.evaluation.options
+        """Of the evaluation: the training's, with those that the evaluation replaces, and what is to be otherwise."""
+        options = self.config.env.options | self.config.evaluation.options
+        changed: dict[str, Any] = apply_overrides({"env": {"options": options}}, self.changes)["env"]["options"]
+        return changed
 
     @property
     def measured_options(self) -> dict[str, Any]:
@@ -57,19 +61,24 @@ class Contender:
         return options | {"cameras": {**cameras, "enabled": False}}
 
 
-def contender(name: str, config: Path | None = None) -> Contender:
+def contender(name: str, config: Path | None = None, changes: Mapping[str, str] | None = None) -> Contender:
     """A baseline by its name, or else the trained policy in a folder.
 
     Args:
         name: 'lqr', 'pid', 'do-nothing', the folder of a run or a checkpoint, or a configuration with `policy.mutex`.
         config: names the environment; by default a policy's own, and the data sheet's for a baseline.
+        changes: settings of that environment, `env.options.…`, that are to be otherwise.
 
     Raises:
-        MissingFileError, InvalidValueError: there is no such policy.
+        MissingFileError, InvalidValueError: there is no such policy, or a change is no setting of the environment.
     """
+    changes = dict(changes or {})
+    other = [key for key in changes if not key.startswith("env.options.")]
+    if other:
+        raise InvalidValueError(f"unknown setting '{other[0]}'; what can be changed here begins with 'env.options.'")
     chosen = None if config is None else parse(RunConfig, load_yaml(config), str(config))
     if name in BASELINES:
-        return Contender(name, BASELINES[name], chosen or RunConfig(), has_eyes=False)
+        return Contender(name, BASELINES[name], chosen or RunConfig(), changes, has_eyes=False)
     if not Path(name).exists():
         hint = (
             did_you_mean(name, BASELINES)
@@ -78,15 +87,15 @@ def contender(name: str, config: Path | None = None) -> Contender:
         raise MissingFileError(f"there is no policy '{name}'{hint}")
     if Path(name).suffix in (".yaml", ".yml"):
         assembled = assemble(parse(RunConfig, load_yaml(name), name))
-        return Contender(Path(name).stem, assembled.agent_for, chosen or assembled.config)
+        return Contender(Path(name).stem, assembled.agent_for, chosen or assembled.config, changes)
     trained = load_policy(Path(name))
-    return Contender(name, trained.agent_for, chosen or trained.config, weights=trained.fingerprint)
+    return Contender(name, trained.agent_for, chosen or trained.config, changes, weights=trained.fingerprint)
 
 
 def baselines_for(rival: Contender) -> list[Contender]:
     """The baselines, in the environment of another contender."""
     return [
-        Contender(name, agent_for, rival.config, has_eyes=False)
+        Contender(name, agent_for, rival.config, rival.changes, has_eyes=False)
         for name, agent_for in BASELINES.items()
         if name != rival.name
     ]

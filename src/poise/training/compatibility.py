@@ -1,7 +1,9 @@
 """Whether finished policies can act where they are to: what they were trained on must mean the same there."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from gymnasium.vector import VectorEnv
@@ -10,7 +12,9 @@ from poise.config import parse
 from poise.envs import BallbotOptions, BallbotVectorEnv
 from poise.errors import InvalidValueError
 from poise.perception import FrozenDepthEncoder
-from poise.training.trained import TrainedPolicy
+
+if TYPE_CHECKING:
+    from poise.training.trained import TrainedPolicy
 
 
 def trained_options(policy: TrainedPolicy) -> BallbotOptions:

@@ -1,5 +1,6 @@
 """Vector environments as training and evaluation want them: native where there is one, resets within the same step."""
 
+import importlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,7 +19,7 @@ def make_vector_env(env_id: str, num_envs: int, options: dict[str, Any], threads
     """`num_envs` environments that reset in the step that ends an episode.
 
     Args:
-        env_id: gymnasium's id.
+        env_id: gymnasium's id; with `module:` before it, that module is imported first, to register it.
         num_envs: how many.
         options: keyword arguments of the environment.
         threads: for environments of poise.
@@ -26,8 +27,7 @@ def make_vector_env(env_id: str, num_envs: int, options: dict[str, Any], threads
     Raises:
         InvalidValueError: the id is unknown, or the environment refuses its options.
     """
-    if env_id not in gym.registry:
-        raise InvalidValueError(f"unknown environment '{env_id}'{did_you_mean(env_id, gym.registry)}")
+    env_id = _registered(env_id)
     native = gym.spec(env_id).vector_entry_point
     try:
         if isinstance(native, str) and native.startswith("poise."):
@@ -38,6 +38,19 @@ def make_vector_env(env_id: str, num_envs: int, options: dict[str, Any], threads
         raise
     except TypeError as error:  # an unknown keyword argument
         raise InvalidValueError(f"the environment '{env_id}' refuses env.options: {error}") from error
+
+
+def _registered(env_id: str) -> str:
+    """The id without its module, once it is known."""
+    module, colon, name = env_id.rpartition(":")
+    if colon:
+        try:
+            importlib.import_module(module)
+        except ImportError as error:
+            raise InvalidValueError(f"unknown environment '{env_id}': {error}") from error
+    if name not in gym.registry:
+        raise InvalidValueError(f"unknown environment '{env_id}'{did_you_mean(name, gym.registry)}")
+    return name
 
 
 def set_reward_weights(env: VectorEnv[Any, Any, Any], weights: Mapping[str, float]) -> None:

@@ -8,13 +8,15 @@ A model that is shipped has the same shape, reduced to `config.yaml`, `encoder/`
 
 from pathlib import Path
 
+import numpy as np
+
 from poise.config import save_yaml
 from poise.errors import InvalidValueError, PoiseError
 from poise.training.assets import Assets
 from poise.training.callbacks import Callback, CheckpointCallback, EvaluationCallback
 from poise.training.checkpoint import latest_checkpoint, step_folder
 from poise.training.config import RunConfig
-from poise.training.environments import make_vector_env
+from poise.training.environments import make_vector_env, told_of_step
 from poise.training.runner import Runner
 from poise.training.trained import BEST, CONFIG, read_config
 from poise.training.video_callback import VideoCallback
@@ -26,12 +28,14 @@ def start_run(config: RunConfig, folder: Path, callbacks: list[Callback] | None 
     """A new run in a new folder.
 
     Raises:
-        InvalidValueError: the folder holds a run already.
+        InvalidValueError: the folder holds a run already, or something else.
     """
     if (folder / CONFIG).exists():
         raise InvalidValueError(
             f"{folder} already holds a run; go on with '--resume {folder}' or choose another '--out'"
         )
+    if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
+        raise InvalidValueError(f"{folder} is not empty, and holds no run; choose another '--out'")
     assets = Assets.named(config)
     runner = _runner(config, folder, assets, callbacks)
     _check_evaluation(config)
@@ -60,9 +64,16 @@ def resume_run(folder: Path, callbacks: list[Callback] | None = None) -> Runner:
 
 
 def _check_evaluation(config: RunConfig) -> None:
-    """The evaluation's environment is made once, so that its options are not found wrong after hours of training."""
-    if config.evaluation.options:
-        make_vector_env(config.env.id, 1, config.env.options | config.evaluation.options).close()
+    """A step in the evaluation's environment, so that nothing is found wrong with it after hours of training."""
+    evaluation = config.evaluation
+    if not evaluation.every and not evaluation.options:
+        return
+    env = make_vector_env(config.env.id, 1, config.env.options | evaluation.options)
+    env.reset(seed=evaluation.seed)
+    *_, info = env.step(env.action_space.sample())
+    env.close()
+    if evaluation.metric == "speed" and np.isnan(told_of_step(info, "speed", np.full(1, np.nan))).any():
+        raise InvalidValueError("the environment reports no speed; set evaluation.metric to 'return'")
 
 
 def _check_nothing_is_lost(folder: Path) -> None:

@@ -19,6 +19,7 @@ from poise.perception import FrozenDepthEncoder
 from poise.policies import ActorCritic, PolicyAgent, Sensing, build_policy
 from poise.policies.actor_critic import Shapes
 from poise.training.checkpoint import latest_checkpoint, load_checkpoint, save_checkpoint
+from poise.training.compatibility import check_compatible
 from poise.training.config import RunConfig
 from poise.training.environments import make_vector_env, sensing_for
 
@@ -72,8 +73,9 @@ class TrainedPolicy:
         """The policy in charge of an environment.
 
         Raises:
-            InvalidValueError: the weights belong to another architecture.
+            InvalidValueError: the weights belong to another architecture, or the policy would misread the environment.
         """
+        check_compatible("the policy", self, env, same_increment=True)
         config = self.config.policy
         sensing = sensing_for(env, config, self.encoder, config.sensed, available_cores())
         return PolicyAgent(self.policy(sensing.shapes, env.single_action_space), sensing)

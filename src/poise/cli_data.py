@@ -1,0 +1,173 @@
+"""Verbs of the command line that make data, encoders and pages, and the demo: nothing computed here."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from poise.cli_help import Parser, describe_settings
+from poise.files import check_destination
+
+# --- collect, pretrain --------------------------------------------------------------------------------------------
+
+
+def collect_options(parser: Parser) -> None:
+    parser.add_argument("--out", metavar="DIR", type=Path, default=Path("runs/images"), help="(default: runs/images)")
+
+
+def collect_settings() -> str:
+    from poise.training.collection import CollectConfig
+
+    return describe_settings(CollectConfig)
+
+
+def collect(options: argparse.Namespace) -> None:
+    from poise.config import apply_overrides, parse, parse_cli_overrides
+    from poise.training.collection import CollectConfig, collect
+    from poise.training.progress import ProgressBar
+
+    overrides = apply_overrides({}, parse_cli_overrides(options.settings))
+    config = parse(CollectConfig, overrides, "poise collect")
+    with ProgressBar(config.episodes, "collect", unit="episodes") as bar:
+        collected = collect(config, options.out, progress=bar.update)
+    print(f"{collected.images:,} depth images of {collected.episodes:,} episodes in {options.out}")
+    print(f"next: poise pretrain {options.out}")
+
+
+def pretrain_options(parser: Parser) -> None:
+    parser.add_argument("dataset", metavar="DATASET", type=Path, help="folder written by 'poise collect'")
+    parser.add_argument("--out", metavar="DIR", type=Path, default=Path("runs/encoder"), help="(default: runs/encoder)")
+
+
+def pretrain_settings() -> str:
+    from poise.perception import PretrainConfig
+
+    return describe_settings(PretrainConfig)
+
+
+def pretrain(options: argparse.Namespace) -> None:
+    from poise.config import apply_overrides, parse, parse_cli_overrides
+    from poise.perception import ImageDataset, PretrainConfig, pretrain
+
+    overrides = apply_overrides({}, parse_cli_overrides(options.settings))
+    config = parse(PretrainConfig, overrides, "poise pretrain")
+
+    def millimetres(loss: float) -> str:
+        return f"{loss**0.5 * 1000:.1f} mm"
+
+    result = pretrain(
+        ImageDataset(options.dataset),
+        config,
+        options.out,
+        lambda epoch: print(f"epoch {epoch.epoch}: held-out error {millimetres(epoch.validation_loss)}", flush=True),
+    )
+    print(
+        f"best encoder, of epoch {result.best.epoch}, in {options.out / 'encoder'}; pictures of what it keeps beside it"
+    )
+    guessing = f"always guessing the average image: {millimetres(result.average_image_loss)}"
+    print(f"its error: {millimetres(result.best.validation_loss)}; {guessing}")
+    if not result.useful:
+        advice = "give it more images, more epochs or another learning_rate"
+        print(f"warning: this encoder tells nothing about an image; {advice}", file=sys.stderr)
+    print(f"next: poise train configs/ballbot/navigate.yaml --policy.encoder {options.out / 'encoder'}")
+
+
+# --- motion -------------------------------------------------------------------------------------------------------
+
+
+def motion_options(parser: Parser) -> None:
+    parser.add_argument("config", metavar="CONFIG", type=Path, help="run configuration whose environment is used")
+    parser.add_argument(
+        "--out",
+        metavar="FILE",
+        type=Path,
+        default=Path("runs/motion.safetensors"),
+        help="(default: runs/motion.safetensors)",
+    )
+
+
+def motion_settings() -> str:
+    from poise.training.motion import MotionConfig
+
+    return describe_settings(MotionConfig)
+
+
+def motion(options: argparse.Namespace) -> None:
+    from poise.config import apply_overrides, load_yaml, parse, parse_cli_overrides
+    from poise.training.config import EnvConfig
+    from poise.training.motion import MotionConfig, record_motion
+    from poise.training.progress import ProgressBar
+
+    overrides = parse_cli_overrides(options.settings)
+    of_env = {key: value for key, value in overrides.items() if key.startswith("env.")}
+    own = {key: value for key, value in overrides.items() if key not in of_env}
+    config = parse(MotionConfig, apply_overrides({}, own), "poise motion")
+    there = apply_overrides(load_yaml(options.config), of_env)
+    env = parse(EnvConfig, there.get("env", {}), f"{options.config}: env")
+    with ProgressBar(config.episodes, "motion", unit="episodes") as bar:
+        motion = record_motion(config, env, bar.update)
+    motion.save(options.out)
+    print(f"{len(motion.starts):,} moments of {config.episodes} episodes in {options.out}")
+    print(f"next: poise train {options.config} --algorithm.name amp --algorithm.motion {options.out}")
+
+
+# --- plot, report, info, demo -------------------------------------------------------------------------------------
+
+
+def plot_options(parser: Parser) -> None:
+    parser.add_argument("runs", metavar="RUN", type=Path, nargs="+", help="run folders to compare")
+    parser.add_argument("--out", metavar="FILE", type=Path, default=Path("curves.png"), help="(default: curves.png)")
+
+
+def plot(options: argparse.Namespace) -> None:
+    from poise.training.plots import plot_runs
+
+    check_destination(options.out)
+    plot_runs(options.runs, options.out)
+    print(f"curves in {options.out}")
+
+
+def report_options(parser: Parser) -> None:
+    parser.add_argument("run", metavar="RUN", type=Path, help="run folder")
+    parser.add_argument("--evaluation", metavar="FILE", type=Path, help="show what 'poise evaluate --json' wrote")
+    parser.add_argument("--out", metavar="FILE.html", type=Path, help="(default: report.html in the run folder)")
+
+
+def report(options: argparse.Namespace) -> None:
+    from poise.training.comparison import comparison_about
+    from poise.training.report import write_report
+
+    out = options.out or options.run / "report.html"
+    check_destination(out)
+    file = options.evaluation
+    write_report(options.run, out, None if file is None else comparison_about(options.run, file))
+    print(f"report in {out}")
+
+
+def no_options(parser: Parser) -> None:
+    """Nothing can be chosen."""
+
+
+def info(options: argparse.Namespace) -> None:
+    from poise.training.info import describe_installation
+
+    for name, value in describe_installation().items():
+        print(f"{name:<16} {value}")
+
+
+def demo_options(parser: Parser) -> None:
+    parser.add_argument("--out", metavar="DIR", type=Path, default=Path("runs/demo"), help="(default: runs/demo)")
+    parser.add_argument(
+        "--config",
+        metavar="FILE",
+        type=Path,
+        default=Path("configs/ballbot/navigate.yaml"),
+        help="run configuration, trained for 900,000 steps at most (default: configs/ballbot/navigate.yaml)",
+    )
+
+
+def demo(options: argparse.Namespace) -> None:
+    from poise.training.demo import run_demo
+
+    run_demo(options.out, options.config)

@@ -1,0 +1,126 @@
+"""Verbs of the command line that train policies and judge them: one thin function each, nothing computed here."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from poise.cli_ends import EXIT_INTERRUPTED
+from poise.cli_help import Parser, describe_settings, positive, whole
+from poise.files import check_destination
+from poise.training.seeds import EVALUATION_SEED
+
+# --- train --------------------------------------------------------------------------------------------------------
+
+
+def train_options(parser: Parser) -> None:
+    parser.add_argument("config", metavar="CONFIG", type=Path, nargs="?", help="YAML file of the run")
+    parser.add_argument("--out", metavar="DIR", type=Path, help="run folder (default: runs/<config>-<date>-<time>)")
+    parser.add_argument("--resume", metavar="DIR", type=Path, help="go on with the run in this folder")
+
+
+def train_settings() -> str:
+    from poise.envs import BallbotOptions
+    from poise.training.config import RunConfig
+
+    ballbot = "env.options: for poise/Ballbot-v0; other environments have their own"
+    return "\n\n".join(
+        [
+            describe_settings(RunConfig, title="settings, each replacing what CONFIG says (defaults in brackets):"),
+            describe_settings(BallbotOptions, "env.options.", ballbot),
+        ]
+    )
+
+
+def train(options: argparse.Namespace) -> int:
+    from poise.config import parse_cli_overrides
+    from poise.training.launch import closing_words, launch
+
+    runner = launch(options.config, parse_cli_overrides(options.settings), options.out, options.resume)
+    print(f"training in {runner.folder}")
+    reason = runner.train()
+    print(f"{reason}, at step {runner.step:,}")
+    if reason == "interrupted":
+        print(f"go on with: poise train --resume {runner.folder}")
+        return EXIT_INTERRUPTED
+    print(*closing_words(runner.folder), sep="\n")
+    return 0
+
+
+# --- evaluate -----------------------------------------------------------------------------------------------------
+
+
+def policy_options(parser: Parser) -> None:
+    parser.add_argument(
+        "policy", metavar="POLICY", help="a run, a checkpoint, 'lqr', 'pid', 'do-nothing', a mutex.yaml"
+    )
+    parser.add_argument("--config", metavar="FILE", type=Path, help="take the environment from this run configuration")
+
+
+def world_settings() -> str:
+    from poise.envs import BallbotOptions
+
+    title = "settings of a ballbot's environment, each replacing the policy's own (in brackets the data sheet's):"
+    return describe_settings(BallbotOptions, "env.options.", title)
+
+
+def evaluate_options(parser: Parser) -> None:
+    policy_options(parser)
+    parser.add_argument("--episodes", metavar="N", type=whole(1), default=100, help="how many (default: 100)")
+    parser.add_argument(
+        "--seed", metavar="S", type=whole(0), default=EVALUATION_SEED, help="of the first (default: %(default)s)"
+    )
+    parser.add_argument("--baselines", action="store_true", help="measure doing nothing, PID and LQR beside it")
+    parser.add_argument("--json", metavar="FILE", type=Path, help="write every episode's outcome to this file")
+
+
+def evaluate(options: argparse.Namespace) -> None:
+    from rich.console import Console
+
+    from poise.config import parse_cli_overrides
+    from poise.training.comparison import baselines_for, comparison_table, contender, measure, save_comparison
+
+    check_destination(options.json)
+    rivals = [contender(options.policy, options.config, parse_cli_overrides(options.settings))]
+    rivals += baselines_for(rivals[0]) if options.baselines else []
+    results = {rival.name: measure(rival, options.episodes, options.seed) for rival in rivals}
+    Console().print(comparison_table(results))
+    if options.json is not None:
+        save_comparison(options.json, rivals, results)
+
+
+# --- play ---------------------------------------------------------------------------------------------------------
+
+
+def play_options(parser: Parser) -> None:
+    policy_options(parser)
+    parser.add_argument("--out", metavar="FILE.mp4", type=Path, help="the video (default: <policy>.mp4 here)")
+    parser.add_argument("--seconds", metavar="S", type=positive, default=8.0, help="longest video (default: 8)")
+    parser.add_argument(
+        "--seed", metavar="S", type=whole(0), default=EVALUATION_SEED, help="of the episode (default: %(default)s)"
+    )
+
+
+def play(options: argparse.Namespace) -> None:
+    import torch
+
+    from poise.config import parse_cli_overrides
+    from poise.training.comparison import contender
+    from poise.training.progress import ProgressBar
+    from poise.training.video import record_video
+
+    rival = contender(options.policy, options.config, parse_cli_overrides(options.settings))
+    out = options.out or Path(f"{Path(options.policy).resolve().name}.mp4")
+    check_destination(out)
+    torch.manual_seed(options.seed)
+    with ProgressBar(1, "play", unit="pictures") as bar:
+        record_video(
+            rival.agent_for,
+            rival.config.env.id,
+            rival.env_options,
+            out,
+            options.seconds,
+            options.seed,
+            on_frame=lambda done, total: bar.update(done, total_steps=total),
+        )
+    print(f"video in {out}")

@@ -1,0 +1,38 @@
+"""What is shipped fits what is there: options that exist, components that the environment gives."""
+
+from pathlib import Path
+
+import pytest
+
+from poise.config import load_yaml, parse
+from poise.envs import BALLBOT_IDS, BallbotOptions
+from poise.perception import FrozenDepthEncoder
+from poise.policies import build_policy
+from poise.training.config import RunConfig
+from poise.training.environments import make_vector_env, sensing_for
+
+ROOT = Path(__file__).parents[1]
+SHIPPED = sorted((ROOT / "configs").rglob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_a_policy_can_be_built(path: Path) -> None:
+    config = parse(RunConfig, load_yaml(path), path.name)
+    encoder = FrozenDepthEncoder.load(ROOT / "models/ballbot/encoder")
+    for options in (config.env.options, config.env.options | config.evaluation.options):
+        if config.env.id in BALLBOT_IDS:
+            parse(BallbotOptions, options, "env.options")
+        env = make_vector_env(config.env.id, 1, options, threads=1)
+        sensing = sensing_for(env, config.policy, encoder, config.policy.sensed, 1)
+        env.close()
+        build_policy(sensing.shapes, env.single_action_space, config.policy)
+
+
+def test_there_are_some() -> None:
+    assert len(SHIPPED) > 5
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_its_first_lines_tell_how_to_train_it(path: Path) -> None:
+    comment = [line for line in path.read_text().splitlines() if line.startswith("#")]
+    assert any(f"poise train {path.relative_to(ROOT)}" in line for line in comment)
