@@ -26,6 +26,7 @@ from pydantic import Field
 from torch import Tensor
 
 from poise.config import Config, save_yaml
+from poise.cores import torch_threads
 from poise.errors import PoiseError
 from poise.files import write_atomically
 from poise.perception.autoencoder import TinyAutoencoder
@@ -50,6 +51,9 @@ class PretrainConfig(Config):
     latent: int = Field(default=20, ge=1, description="numbers an image is squeezed into")
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         default="auto", description="of the training; auto: bfloat16 where the CPU multiplies it natively"
+    )
+    threads: int = Field(
+        default=2, ge=1, description="of torch; with another number the encoder's last digits are others"
     )
     seed: int = Field(default=0, ge=0, description="of the split, the draw of images, the weights and the order")
 
@@ -87,12 +91,18 @@ def pretrain(
 ) -> PretrainResult:
     """Train on `dataset`, write the folder `out`, and tell `progress` about each epoch.
 
-    The same seed gives the same encoder on a given machine and number of torch threads. Ctrl-C after the first epoch
+    The same seed gives the same encoder on a given machine, whatever its number of cores. Ctrl-C after the first epoch
     ends the training early and keeps the best encoder so far.
     """
+    with torch_threads(config.threads):
+        return _pretrain(dataset, config, Path(out), progress)
+
+
+def _pretrain(
+    dataset: ImageDataset, config: PretrainConfig, out: Path, progress: Progress | None = None
+) -> PretrainResult:
     from poise.perception.pictures import save_reconstructions  # matplotlib is slow to import, few need it
 
-    out = Path(out)
     training, held_out = _draw_images(dataset, config)
     save_yaml(out / "config.yaml", config)
     model = _build_model(dataset, config)

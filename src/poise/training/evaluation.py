@@ -8,11 +8,11 @@ import numpy as np
 from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
 
+from poise.cores import torch_threads
 from poise.errors import InvalidValueError
 from poise.policies import Agent
 from poise.training.environments import steps_per_action, told_of_step
 from poise.training.statistics import Interval, mean_interval, wilson_interval
-from poise.training.threads import one_torch_thread
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def evaluate(
         count = min(max_parallel, episodes - start)
         env = make_env(count)
         try:
-            with one_torch_thread():
+            with torch_threads(1):
                 part = _run(agent_for(env), env, seed + start, _counted(on_step, start))
         finally:
             env.close()

@@ -13,7 +13,7 @@ from gymnasium.vector import VectorEnv
 
 from poise.algorithms import Schedule
 from poise.algorithms.schedules import value_at
-from poise.cores import available_cores
+from poise.cores import available_cores, torch_threads
 from poise.errors import InvalidValueError, PoiseError
 from poise.policies import PolicyAgent
 from poise.training.assets import Assets
@@ -26,7 +26,6 @@ from poise.training.environments import make_vector_env, sensing_for, set_reward
 from poise.training.logging import MetricsLogger
 from poise.training.progress import ProgressBar
 from poise.training.stopwatch import Stopwatch
-from poise.training.threads import one_torch_thread
 
 
 class Runner:
@@ -69,7 +68,7 @@ class Runner:
         rollout = self.env.num_envs * self.config.algorithm.num_steps
         whole = -(-self.config.last_step // rollout) * rollout
         bar = self._bar = ProgressBar(whole, "train", start=self.step)
-        with bar, self._interruptible(), one_torch_thread():
+        with bar, self._interruptible(), torch_threads(1):
             while self.step < self.config.last_step and self.stop_reason is None:
                 self._iterate()
         self.save()
