@@ -14,11 +14,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from poise.envs.vision import AGE
 from poise.errors import InvalidValueError
 from poise.perception.folded import BLOCK
 from poise.perception.frozen import FrozenDepthEncoder
 
-AGE = "relative_image_timestamp"
 _TOLERANCE = 1e-4  # s; far above float32's rounding of an age, far below a simulation step
 
 Observation = Mapping[str, Any]

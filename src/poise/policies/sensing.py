@@ -8,7 +8,7 @@ import torch
 from gymnasium import spaces
 from torch import Tensor
 
-from poise.envs.vision import CAMERAS
+from poise.envs.vision import AGE, CAMERAS
 from poise.errors import InvalidValueError
 from poise.fusion import ObsSegments
 from poise.perception import EncodedCameras, FrozenDepthEncoder
@@ -103,7 +103,7 @@ class Sensing:
 
     @property
     def _keep(self) -> set[str]:
-        return {*self._names, "relative_image_timestamp"}
+        return {*self._names, AGE}
 
     def _merge(self, observation: Any, encoded: Mapping[str, Tensor]) -> dict[str, Tensor]:
         values = self._mapping(observation)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from poise.config import Config, load_yaml, parse, save_yaml
-from poise.envs.vision import CAMERAS
+from poise.envs.vision import AGE, CAMERAS
 from poise.errors import InvalidValueError
 from poise.perception import ImageDatasetWriter
 from poise.perception.images import Driver
@@ -131,7 +131,7 @@ def _record(
     seeds: Any = [_env_seed(config, episode) for episode in episodes]  # VectorEnv is typed for one, and takes a list
     observation, _ = env.reset(seed=seeds)
     for _ in range(round(config.seconds / step)):
-        age = observation["relative_image_timestamp"][:, 0]
+        age = observation[AGE][:, 0]
         new = age < previous_age + 0.5 * step  # the age of an image that stays grows by a whole step
         previous_age = age
         for robot in np.flatnonzero(running & new):
