@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from poise.cores import available_cores
+from poise.training.info import processor
 
 
 def report(
@@ -51,21 +52,12 @@ def provenance(packages: Sequence[str]) -> dict[str, Any]:
     """Where and with what a number was measured."""
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "processor": _processor(),
+        "processor": processor(),
         "cores": available_cores(),
         "system": platform.platform(),
         "commit": _commit(),
         "versions": {"python": platform.python_version()} | {package: version(package) for package in packages},
     }
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    names = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.processor() or platform.machine())
 
 
 def _commit() -> str:

@@ -6,9 +6,7 @@ One thread, two 64x64 images per state, the robot anywhere on hills 0.1 m high, 
 """
 
 import argparse
-import json
 import os
-import platform
 import sys
 import time
 from collections.abc import Callable
@@ -18,8 +16,7 @@ from typing import Any
 
 import mujoco
 import numpy as np
-from rich.console import Console
-from rich.table import Table
+from _table import report
 
 from poise.sim.depth import DepthCameras, pixel_rays
 from poise.sim.model import ballbot_model
@@ -131,30 +128,21 @@ def measure(states: int) -> dict[str, Any]:
         "pixels": errors.size,
         "within_tolerance": float((errors < TOLERANCE).mean()),
         "largest_error_m": float(errors.max()),
-        "machine": {"processor": platform.processor() or platform.machine(), "mujoco": mujoco.__version__},
     }
 
 
-def report(figures: dict[str, Any], console: Console) -> None:
-    """Print the table."""
-    table = Table(title=f"{SIZE}x{SIZE} depth image, one thread")
-    for heading in ("", "ms an image", "poise is faster by"):
-        table.add_column(heading, justify="right" if heading else "left")
+def rows(figures: dict[str, Any]) -> list[list[str]]:
+    """A line for each way to draw."""
     names = {
         "poise": "poise",
         "mj_ray": "mj_ray, a call per pixel",
         "opengl": f"mujoco.Renderer, depth mode ({figures['opengl']})",
     }
-    for name, spent in figures["milliseconds_an_image"].items():
-        ratio = figures["times_as_fast_as"].get(name)
-        table.add_row(names[name], f"{spent:.3f}", f"{ratio:.0f}x" if ratio else "")
-    console.print(table)
-    if "opengl" not in figures["milliseconds_an_image"]:
-        console.print(f"MuJoCo's renderer was not measured: {figures['opengl']}")
-    console.print(
-        f"{figures['states']} random states, {figures['pixels']} pixels against mj_ray: "
-        f"{figures['within_tolerance']:.4%} within {TOLERANCE:g} m, largest error {figures['largest_error_m']:.1e} m"
-    )
+    ratios = figures["times_as_fast_as"]
+    return [
+        [names[name], f"{spent:.3f}", f"{ratios[name]:.0f}x" if name in ratios else ""]
+        for name, spent in figures["milliseconds_an_image"].items()
+    ]
 
 
 def main() -> None:
@@ -166,9 +154,14 @@ def main() -> None:
     if available and "MUJOCO_GL" not in os.environ:  # which MuJoCo reads once, when it is imported
         os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | {"MUJOCO_GL": backend})
     figures = measure(arguments.states)
-    report(figures, Console())
-    if arguments.json:
-        arguments.json.write_text(json.dumps(figures, indent=2) + "\n")
+    title = f"{SIZE}x{SIZE} depth image, one thread"
+    report(title, ("", "ms an image", "poise is faster by"), rows(figures), figures, arguments.json)
+    if "opengl" not in figures["milliseconds_an_image"]:
+        print(f"MuJoCo's renderer was not measured: {figures['opengl']}")
+    print(
+        f"{figures['states']} random states, {figures['pixels']} pixels against mj_ray: "
+        f"{figures['within_tolerance']:.4%} within {TOLERANCE:g} m, largest error {figures['largest_error_m']:.1e} m"
+    )
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from gymnasium import spaces
 from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
 from torch import Tensor
@@ -14,7 +13,7 @@ from torch import Tensor
 from poise.algorithms import OnPolicyAlgorithm
 from poise.policies import Sensing
 from poise.storage import Rollout
-from poise.training.environments import steps_per_action, told_of_step
+from poise.training.environments import steps_per_action, told_of_step, within_bounds
 
 _RECENT = 100
 """Episodes that the reported means are taken over."""
@@ -63,7 +62,8 @@ class Collector:
         for _ in range(self.rollout.num_steps):
             seen = self.algorithm.prepare(self._observation)
             decision = self.algorithm.act(seen)
-            observation, reward, terminated, truncated, info = self.env.step(self._for_env(decision.actions))
+            actions = within_bounds(decision.actions.numpy(), self.env)  # the rollout keeps them as they were drawn
+            observation, reward, terminated, truncated, info = self.env.step(actions)
             done = terminated | truncated
             dones = torch.from_numpy(done)
             self.rollout.add(
@@ -107,12 +107,6 @@ class Collector:
         self._returns[:] = state["returns"]
         self._lengths[:] = state["lengths"]
         self._episodes = deque(state["episodes"].tolist(), maxlen=_RECENT)
-
-    def _for_env(self, actions: Tensor) -> NDArray[Any]:
-        """Continuous actions clipped to what the environment accepts; the rollout keeps them as they were drawn."""
-        space = self.env.single_action_space
-        array: NDArray[Any] = actions.numpy()
-        return np.clip(array, space.low, space.high) if isinstance(space, spaces.Box) else array
 
     def _final_values(self, truncated: NDArray[np.bool_], info: Mapping[str, Any]) -> Tensor:
         """(N,) values of the final observations of truncated episodes, 0 elsewhere."""

@@ -101,3 +101,10 @@ def told_of_step(info: Mapping[str, Any], name: str, default: NDArray[Any]) -> N
     told = np.asarray(info.get(name, default), np.float64)
     final = info.get("final_info", {})
     return np.where(info["_final_info"], final[name], told) if name in final else told
+
+
+def within_bounds(actions: NDArray[Any], env: VectorEnv[Any, Any, Any]) -> NDArray[Any]:
+    """Continuous actions clipped to what the environment accepts."""
+    space = env.single_action_space
+    low, high = getattr(space, "low", None), getattr(space, "high", None)
+    return actions if low is None else np.clip(actions, low, high)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from poise.cores import torch_threads
 from poise.errors import InvalidValueError
 from poise.policies import Agent
-from poise.training.environments import steps_per_action, told_of_step
+from poise.training.environments import steps_per_action, told_of_step, within_bounds
 from poise.training.statistics import Interval, mean_interval, wilson_interval
 
 
@@ -120,13 +120,6 @@ def _run(
 def _counted(on_step: Callable[[int], None] | None, before: int) -> Callable[[int], None]:
     """Adds the episodes that were over `before` these."""
     return lambda count: on_step(before + count) if on_step else None
-
-
-def within_bounds(actions: NDArray[Any], env: VectorEnv[Any, Any, Any]) -> NDArray[Any]:
-    """Continuous actions clipped to what the environment accepts."""
-    space = env.single_action_space
-    low, high = getattr(space, "low", None), getattr(space, "high", None)
-    return actions if low is None else np.clip(actions, low, high)
 
 
 def _report(mean: float, interval: Interval) -> dict[str, float | None]:

@@ -24,7 +24,7 @@ def _lines() -> Iterator[tuple[str, str]]:
     yield "poise", _version("poise")
     yield "Python", f"{platform.python_version()} ({sys.executable})"
     yield "system", platform.platform()
-    yield "processor", _processor()
+    yield "processor", processor()
     yield "cores", f"{_cores()} usable of {os.cpu_count()}"
     yield "memory", _memory()
     for package in _PACKAGES:
@@ -43,7 +43,7 @@ def _version(package: str) -> str:
         return "not installed"
 
 
-def _processor() -> str:
+def processor() -> str:
     """The model's name; Linux alone hides it in a file."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()

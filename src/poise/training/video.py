@@ -20,8 +20,7 @@ from numpy.typing import NDArray
 from poise.envs.ballbot import BallbotVectorEnv
 from poise.errors import InvalidValueError, PoiseError
 from poise.policies import Agent
-from poise.training.environments import control_step, make_vector_env
-from poise.training.evaluation import within_bounds
+from poise.training.environments import control_step, make_vector_env, within_bounds
 from poise.training.mp4 import Picture, mp4_writer
 from poise.training.overlay import draw_alert, draw_depth, draw_readouts
 from poise.training.seeds import SELECTION_SEED
