@@ -1,4 +1,4 @@
-"""What is shipped fits what is there: options that exist, components that the environment gives."""
+"""What is shipped fits what is there: options that exist, components that the environment gives, models that act."""
 
 from pathlib import Path
 
@@ -8,8 +8,10 @@ from poise.config import load_yaml, parse
 from poise.envs import BALLBOT_IDS, BallbotOptions
 from poise.perception import FrozenDepthEncoder
 from poise.policies import build_policy
+from poise.training.comparison import contender
 from poise.training.config import RunConfig
 from poise.training.environments import make_vector_env, sensing_for
+from poise.training.evaluation import evaluate
 
 ROOT = Path(__file__).parents[1]
 SHIPPED = sorted((ROOT / "configs").rglob("*.yaml"))
@@ -36,3 +38,16 @@ def test_there_are_some() -> None:
 def test_its_first_lines_tell_how_to_train_it(path: Path) -> None:
     comment = [line for line in path.read_text().splitlines() if line.startswith("#")]
     assert any(f"poise train {path.relative_to(ROOT)}" in line for line in comment)
+
+
+@pytest.mark.parametrize("folder", sorted((ROOT / "models").iterdir()), ids=lambda path: path.name)
+def test_a_model_does_its_work(folder: Path) -> None:
+    """Two seconds on four terrains, where doing nothing ends in half a second."""
+    rival = contender(str(folder), changes={"env.options.max_steps": "1000"})
+    outcome = evaluate(
+        rival.agent_for, lambda count: make_vector_env(rival.config.env.id, count, rival.env_options), 4, seed=50
+    )
+    assert all(outcome.successes)
+    assert min(outcome.speeds) > 0.02
+    assert sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) < 2_000_000
+    assert "/tmp" not in (folder / "config.yaml").read_text()
