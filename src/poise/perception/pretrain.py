@@ -53,7 +53,7 @@ class PretrainConfig(Config):
         default="auto", description="of the training; auto: bfloat16 where the CPU multiplies it natively"
     )
     threads: int = Field(
-        default=2, ge=1, description="of torch; with another number the encoder's last digits are others"
+        default=1, ge=1, description="of torch: more wait for each other on a busy machine, and change the last digits"
     )
     seed: int = Field(default=0, ge=0, description="of the split, the draw of images, the weights and the order")
 
