@@ -68,7 +68,7 @@ def test_before_the_first_step_and_beyond_the_last() -> None:
     with bar:
         clock.now += 3600
         bar.update(110)
-        assert bar.status() == "110/100 steps (110 %), 0 steps/s, 0:00:00 left"
+        assert bar.status() == "110/100 steps (110 %), 33 s each, 0:00:00 left"
 
 
 def test_metrics_stay_until_replaced() -> None:
@@ -77,13 +77,13 @@ def test_metrics_stay_until_replaced() -> None:
         clock.now += 1
         bar.update(1, {"return": 85.51, "loss": 0.000123})
         bar.update(2, {"loss": 12345.678})
-        assert bar.status().endswith("return 85.5, loss 1.23e+04")
+        assert bar.status().endswith("return 85.5, loss 12,346")
 
 
 def test_large_whole_numbers_are_written_out() -> None:
     bar, _, _ = make(10)
     bar.update(1, {"decision": 4000, "loss": 4000.5, "episodes": 7, "kl": float("nan")})
-    assert bar.status().endswith("decision 4,000, loss 4e+03, episodes 7, kl nan")
+    assert bar.status().endswith("decision 4,000, loss 4,000, episodes 7, kl nan")
 
 
 def test_messages_are_printed_as_they_are() -> None:

@@ -114,7 +114,7 @@ def test_a_policy_of_another_architecture_is_no_beginning(tmp_path: Path) -> Non
     start_run(config(policy={"actor": {"hidden_sizes": [4]}, "critic": SMALL}), tmp_path / "first").train()
     with pytest.raises(PoiseError, match="belong to another architecture"):
         start_run(config(initial_policy=str(tmp_path / "first")), tmp_path / "run")
-    with pytest.raises(MissingFileError, match="nowhere does not exist"):
+    with pytest.raises(MissingFileError, match="initial_policy names .*nowhere, which does not exist"):
         start_run(config(initial_policy=str(tmp_path / "nowhere")), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 

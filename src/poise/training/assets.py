@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Self
 
 from poise.algorithms import AmpConfig, DistillationConfig, ReferenceMotion
+from poise.errors import MissingFileError
 from poise.files import explained
 from poise.perception import FrozenDepthEncoder
 from poise.training.config import RunConfig
@@ -42,9 +43,9 @@ class Assets:
         source, precision = config.policy.encoder, config.policy.encoder_precision
         return cls(
             FrozenDepthEncoder.load(source, precision) if source else None,
-            load_policy(Path(teacher)) if (teacher := _teacher(config)) else None,
+            _policy("algorithm.teacher", teacher) if (teacher := _teacher(config)) else None,
             ReferenceMotion.load(motion) if (motion := _motion(config)) else None,
-            load_policy(Path(config.initial_policy)) if config.initial_policy else None,
+            _policy("initial_policy", config.initial_policy) if config.initial_policy else None,
         )
 
     @classmethod
@@ -75,6 +76,13 @@ class Assets:
                 self.initial_policy.save(run / INITIAL_POLICY)
             if self.motion is not None:
                 self.motion.save(run / MOTION)
+
+
+def _policy(setting: str, folder: str) -> TrainedPolicy:
+    """A policy that a setting names."""
+    if not Path(folder).exists():
+        raise MissingFileError(f"{setting} names {folder}, which does not exist; train it first, or name another run")
+    return load_policy(Path(folder))
 
 
 def _teacher(config: RunConfig) -> str | None:

@@ -113,7 +113,7 @@ def run_demo(out: Path, config: Path, scale: Scale | None = None) -> Demo:
     demo.stage("train", f"{demo.config.env.num_envs} robots at once learn to balance and travel", _train)
     demo.stage(
         "evaluate",
-        f"{demo.scale.evaluation_episodes} terrains that it has never seen, beside doing nothing and a PID controller",
+        f"{demo.scale.evaluation_episodes} terrains that it has never seen, beside doing nothing, PID and LQR",
         _evaluate,
     )
     demo.stage("video", "one of those terrains, from outside", _video)

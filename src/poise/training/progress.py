@@ -90,10 +90,16 @@ class ProgressBar:
         speed = self._speed()
         parts = [f"{self._step:,}/{self._total:,} {self._unit} ({100 * self._step // max(self._total, 1)} %)"]
         if speed > 0:
-            rate = f"{speed:,.0f}" if speed >= 10 else f"{speed:.1f}".removesuffix(".0")
-            parts += [f"{rate} {self._unit}/s", f"{_clock_time(max(self._total - self._step, 0) / speed)} left"]
+            parts += [self._rate(speed), f"{_clock_time(max(self._total - self._step, 0) / speed)} left"]
         parts += [f"{name} {_number(value)}" for name, value in self._metrics.items()]
         return ", ".join(parts)
+
+    def _rate(self, speed: float) -> str:
+        """Units a second, or the seconds that each takes."""
+        if speed < 0.1:
+            return f"{1.0 / speed:.0f} s each"
+        rate = f"{speed:,.0f}" if speed >= 10 else f"{speed:.1f}".removesuffix(".0")
+        return f"{rate} {self._unit}/s"
 
     def _speed(self) -> float:
         (earlier, steps_then), (now, steps_now) = self._recent[0], self._recent[-1]
@@ -106,8 +112,8 @@ class ProgressBar:
 
 
 def _number(value: float) -> str:
-    """Three digits, but whole numbers whole."""
-    return f"{value:,.0f}" if value.is_integer() and abs(value) >= 1000 else f"{value:.3g}"
+    """Three digits, but thousands whole."""
+    return f"{value:,.0f}" if 1000 <= abs(value) < 1e6 else f"{value:.3g}"
 
 
 def _clock_time(seconds: float) -> str:

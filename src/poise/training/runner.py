@@ -202,6 +202,11 @@ class Runner:
 
 
 def _headline(metrics: Mapping[str, float]) -> dict[str, float]:
-    """What the progress bar shows."""
-    shown = {"return": "episode/return", "length": "episode/length", "speed": "rollout/speed", "kl": "update/kl"}
+    """What the progress bar shows; returns of training's own rewards and starts are not those of an evaluation."""
+    shown = {
+        "training return": "episode/return",
+        "length": "episode/length",
+        "speed": "rollout/speed",
+        "kl": "update/kl",
+    }
     return {short: metrics[name] for short, name in shown.items() if name in metrics}
