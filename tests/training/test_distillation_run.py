@@ -91,9 +91,7 @@ def test_it_goes_on_bit_for_bit_when_the_teachers_run_is_gone(teacher: Path, tmp
 
 
 def test_a_teacher_that_cannot_be(teacher: Path, tmp_path: Path) -> None:
-    with pytest.raises(
-        MissingFileError, match="algorithm.teacher names .*nowhere, which does not exist"
-    ):
+    with pytest.raises(MissingFileError, match="algorithm.teacher names .*nowhere, which does not exist"):
         start_run(student_config(tmp_path / "nowhere", tmp_path), tmp_path / "a")
     blind = student_config(teacher, tmp_path)
     options = blind.env.options | {"heights": {"enabled": False}}
