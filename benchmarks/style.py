@@ -20,7 +20,7 @@ from scipy.spatial.distance import cdist
 
 from poise.algorithms import ReferenceMotion
 from poise.training.comparison import contender, measure
-from poise.training.environments import make_vector_env
+from poise.training.environments import make_vector_env, within_bounds
 from poise.training.seeds import EVALUATION_SEED
 
 COMPONENTS = ("orientation", "angular_vel", "vel")
@@ -58,7 +58,7 @@ def policy_pairs(run: Path, robots: int, seed: int) -> Pairs:
         if before is not None:
             pairs.append(np.concatenate([before, moment], axis=1)[~began])
         before = moment
-        observation, _, terminated, truncated, _ = env.step(agent.act(observation))
+        observation, _, terminated, truncated, _ = env.step(within_bounds(agent.act(observation), env))
         began = terminated | truncated
         agent.reset(began)
     env.close()

@@ -1,4 +1,4 @@
-"""How steep the terrain is: quantiles of the slope of its triangles, and of its heights.
+"""How steep the terrain is: quantiles of the slope of its triangles.
 
 python benchmarks/terrain.py [--terrains 50] [--height 0.1]
 """

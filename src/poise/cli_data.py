@@ -4,10 +4,25 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 from poise.cli_help import Parser, describe_settings
 from poise.files import check_destination
+
+if TYPE_CHECKING:
+    from poise.config import Config
+
+Settings = TypeVar("Settings", bound="Config")
+
+
+def _configured(model: type[Settings], overrides: Mapping[str, str], verb: str) -> Settings:
+    """What a command line alone says, the rest by default."""
+    from poise.config import apply_overrides, parse
+
+    return parse(model, apply_overrides({}, overrides), verb)
+
 
 # --- collect, pretrain --------------------------------------------------------------------------------------------
 
@@ -23,12 +38,11 @@ def collect_settings() -> str:
 
 
 def collect(options: argparse.Namespace) -> None:
-    from poise.config import apply_overrides, parse, parse_cli_overrides
+    from poise.config import parse_cli_overrides
     from poise.training.collection import CollectConfig, collect
     from poise.training.progress import ProgressBar
 
-    overrides = apply_overrides({}, parse_cli_overrides(options.settings))
-    config = parse(CollectConfig, overrides, "poise collect")
+    config = _configured(CollectConfig, parse_cli_overrides(options.settings), "poise collect")
     with ProgressBar(config.episodes, "collect", unit="episodes") as bar:
         collected = collect(config, options.out, progress=bar.update)
     print(f"{collected.images:,} depth images of {collected.episodes:,} episodes in {options.out}")
@@ -47,11 +61,10 @@ def pretrain_settings() -> str:
 
 
 def pretrain(options: argparse.Namespace) -> None:
-    from poise.config import apply_overrides, parse, parse_cli_overrides
+    from poise.config import parse_cli_overrides
     from poise.perception import ImageDataset, PretrainConfig, pretrain
 
-    overrides = apply_overrides({}, parse_cli_overrides(options.settings))
-    config = parse(PretrainConfig, overrides, "poise pretrain")
+    config = _configured(PretrainConfig, parse_cli_overrides(options.settings), "poise pretrain")
 
     def millimetres(loss: float) -> str:
         return f"{loss**0.5 * 1000:.1f} mm"
@@ -102,7 +115,7 @@ def motion(options: argparse.Namespace) -> None:
     overrides = parse_cli_overrides(options.settings)
     of_env = {key: value for key, value in overrides.items() if key.startswith("env.")}
     own = {key: value for key, value in overrides.items() if key not in of_env}
-    config = parse(MotionConfig, apply_overrides({}, own), "poise motion")
+    config = _configured(MotionConfig, own, "poise motion")
     there = apply_overrides(load_yaml(options.config), of_env)
     env = parse(EnvConfig, there.get("env", {}), f"{options.config}: env")
     with ProgressBar(config.episodes, "motion", unit="episodes") as bar:

@@ -17,6 +17,7 @@ from poise.training.callbacks import Callback, CheckpointCallback, EvaluationCal
 from poise.training.checkpoint import latest_checkpoint, step_folder
 from poise.training.config import RunConfig
 from poise.training.environments import make_vector_env, told_of_step
+from poise.training.evaluation import Evaluation
 from poise.training.runner import Runner
 from poise.training.trained import BEST, CONFIG, read_config
 from poise.training.video_callback import VideoCallback
@@ -72,8 +73,8 @@ def _check_evaluation(config: RunConfig) -> None:
     env.reset(seed=evaluation.seed)
     *_, info = env.step(env.action_space.sample())
     env.close()
-    if evaluation.metric == "speed" and np.isnan(told_of_step(info, "speed", np.full(1, np.nan))).any():
-        raise InvalidValueError("the environment reports no speed; set evaluation.metric to 'return'")
+    speed = float(told_of_step(info, "speed", np.full(1, np.nan))[0])
+    Evaluation(evaluation.seed, [0.0], [1], [False], [speed]).metric(evaluation.metric)
 
 
 def _check_nothing_is_lost(folder: Path) -> None:
