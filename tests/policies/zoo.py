@@ -5,6 +5,7 @@ from typing import Any
 SHAPES = {"position": (2,), "speed": (), "heights": (3, 4), "wind": (2,)}
 SMALL = {"hidden_sizes": [16]}
 LSTM = {"memory": {"hidden_size": 8, "num_layers": 2}}
+CHANGES = {"memory": {"hidden_size": 8, "changes": True}}
 GRU = {"memory": {"type": "gru", "hidden_size": 8}}
 ENCODERS = {
     "heights": {"latent_size": 4, "channels": [3], "kernel_sizes": [2], "strides": [1], "hidden_sizes": [6]},
@@ -18,6 +19,10 @@ ZOO: dict[str, dict[str, Any]] = {
     "plain": {},
     "lstm": LSTM,
     "gru": GRU,
+    "memory of changes": CHANGES,
+    "memory of the actor": {"memory": {"hidden_size": 8, "critic": False}},
+    "memory of changes of the actor, critic sees otherwise": APART
+    | {"memory": {"hidden_size": 8, "changes": True, "critic": False}},
     "critic sees otherwise": APART | LSTM,
     "encoders": {"encoders": ENCODERS},
     "shared encoders": {"encoders": ENCODERS, "critic_encoders": "shared"} | GRU,
@@ -29,6 +34,9 @@ ZOO: dict[str, dict[str, Any]] = {
     "estimator that replaces some": {"estimator": ESTIMATES | {"replace_prob": 0.5}},
     "estimator with memory that replaces some": {"estimator": ESTIMATES | {"replace_prob": 0.5}} | LSTM,
     "estimator on the actor's memory": {"estimator": ESTIMATES | {"observations": [], "use_actor_rnn": True}} | GRU,
+    "estimator with memory of changes": {"estimator": ESTIMATES | {"replace_prob": 1.0}} | CHANGES,
+    "estimator on the actor's memory of changes": {"estimator": ESTIMATES | {"observations": [], "use_actor_rnn": True}}
+    | CHANGES,
     "adaptor": {"adaptor": ADAPTS},
     "motion prior": {"amp_discriminator": STYLE},
     "motion prior, encoders and memory": {"amp_discriminator": STYLE, "encoders": ENCODERS} | LSTM,

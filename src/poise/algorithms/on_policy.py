@@ -126,7 +126,7 @@ class OnPolicyAlgorithm(ABC):
                 metrics[name].append(value)
             if after_step(measured):
                 break
-        self.policy.update_normalization(rollout.observations)
+        self.policy.update_normalization(rollout.observations, rollout.sequences)
         self.optimizer.share_buffers()
         summary = {name: sum(values) / len(values) for name, values in metrics.items()}
         steps = len(metrics["gradient_norm"])

@@ -290,8 +290,13 @@ class ActorCritic(Realignable):
             {"params": [p for p in trained if id(p) in critic], "lr": critic_learning_rate},
         ]
 
-    def update_normalization(self, observation: TensorObservation) -> None:
-        """Take a rollout's observations into the running statistics; never between acting and learning from it."""
+    def update_normalization(self, observation: TensorObservation, sequences: Sequences | None = None) -> None:
+        """Take observations into the running statistics; never between acting and learning from them.
+
+        Args:
+            observation: {name: (B, ...)}, or a rollout's (T, N, ...) with its sequences.
+            sequences: what a policy with memory needs to know of a rollout.
+        """
         self.extractor.update_normalization(observation)
         if self.critic_extractor is not None:
             self.critic_extractor.update_normalization(observation)

@@ -17,10 +17,11 @@ from torch import Tensor, nn
 
 from poise.errors import InvalidValueError
 from poise.fusion import ObsSegments
-from poise.nn import Memory, MlpModel
+from poise.nn import MlpModel
 from poise.policies.actor_critic import ActorCritic, Components, Role, Shapes
 from poise.policies.config import EstimatorConfig, MemoryConfig
 from poise.policies.look import Look, TensorObservation
+from poise.policies.memories import AnyMemory, build_memory, input_layers
 from poise.policies.recurrent import ActorCriticRecurrent
 
 
@@ -42,7 +43,7 @@ class StateEstimator(nn.Module):
         self.config = config
         self._actor = actor
         self._targets = ObsSegments({target: critic.shapes[target] for target in critic.in_order(config.targets)})
-        self.memory: Memory | None = None
+        self.memory: AnyMemory | None = None
         if config.use_actor_rnn:
             if memory is None:
                 raise InvalidValueError(f"policy.{name}.use_actor_rnn needs a policy with memory; set policy.memory")
@@ -50,11 +51,12 @@ class StateEstimator(nn.Module):
         else:
             width = actor.width(config.observations)
             if memory is not None:
-                self.memory = Memory(width, memory.type, memory.num_layers, memory.hidden_size)
-                width = memory.hidden_size
+                self.memory = build_memory(width, memory)
+                width = self.memory.output_size
         if config.replace_prob > 0:
             for target in config.targets:
                 actor.slice(target)  # what is replaced must be there
+        self.width = width
         self.network = MlpModel(width, config.hidden_sizes, self._targets.size, config.activation)
 
     @property
@@ -66,9 +68,10 @@ class StateEstimator(nn.Module):
         """The tensor that has a column for each number it reads; none if that is the actor's memory."""
         if self.config.use_actor_rnn:
             return {}
-        layer = "network.model.0.weight" if self.memory is None else "memory.rnn.weight_ih_l0"
-        read = components.in_order(self.config.observations)
-        return {f"{self.name}.{layer}": ObsSegments({name: components.shapes[name] for name in read})}
+        names = components.in_order(self.config.observations)
+        read = ObsSegments({name: components.shapes[name] for name in names})
+        reader = f"{self.name}.network.model.0.weight"
+        return {reader: read} if self.memory is None else input_layers(f"{self.name}.memory", self.memory, reader, read)
 
     def estimate(self, components: Components, look: Look) -> Tensor:
         """(..., targets) from the components of the actor's observation."""
@@ -175,7 +178,7 @@ class _Estimating(ActorCritic):
     def _estimates(self, estimator: StateEstimator, look: Look) -> Tensor:
         """Once the actor has looked."""
         features = self._actor_features(look)
-        return look.once(estimator.name, lambda: estimator.network(features))
+        return look.once(estimator.name, lambda: estimator.network(features[..., : estimator.width]))
 
 
 class EstimatorMixin(_Estimating):

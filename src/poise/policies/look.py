@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from poise.nn import Memory
+from poise.nn import ChangeMemory, Memory
 
 TensorObservation = Mapping[str, Tensor]
 HiddenStates = Mapping[str, Tensor]
@@ -49,12 +49,30 @@ class Look:
         """What `once` is to give, worked out elsewhere."""
         self._known[name] = value
 
-    def remember(self, name: str, memory: Memory, features: Tensor) -> Tensor:
+    def remember(self, name: str, memory: Memory | ChangeMemory, features: Tensor) -> Tensor:
         """Features (..., F) through a memory, (..., H)."""
-        states = {key: self.states[f"{name}.{key}"] for key in memory.state_names if f"{name}.{key}" in self.states}
-        states = states or memory.initial_states(features.shape[-2])
+        states = self._states_of(name, memory, features)
         if self._starts is not None:
             return memory.sequence(features, states, self._starts)
         outputs, after = memory.step(features, states)
         self.states |= {f"{name}.{key}": state for key, state in after.items()}
         return outputs
+
+    def _states_of(self, name: str, memory: Memory | ChangeMemory, features: Tensor) -> dict[str, Tensor]:
+        """What a memory starts with."""
+        states = {key: self.states[f"{name}.{key}"] for key in memory.state_names if f"{name}.{key}" in self.states}
+        return states or memory.initial_states(features.shape[-2])
+
+
+class Calibration(Look):
+    """A look at whole sequences after which memories of changes know how large changes are."""
+
+    def __init__(self, observation: TensorObservation, states: HiddenStates, starts: Tensor) -> None:
+        super().__init__(observation, states, starts)
+        self._all_starts = starts
+
+    def remember(self, name: str, memory: Memory | ChangeMemory, features: Tensor) -> Tensor:
+        """Features (T, N, F) through a memory, (T, N, H), after taking their changes into its statistics."""
+        if isinstance(memory, ChangeMemory):
+            memory.count(features, self._states_of(name, memory, features), self._all_starts)
+        return super().remember(name, memory, features)

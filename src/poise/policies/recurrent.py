@@ -2,42 +2,54 @@
 
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor, nn
 
 from poise.fusion import ObsSegments
-from poise.nn import Memory
 from poise.policies.actor_critic import ActorCritic
 from poise.policies.config import MemoryConfig
-from poise.policies.look import Look
-
-_NETWORKS = (("actor", "memory_a"), ("critic", "memory_c"))
+from poise.policies.look import Calibration, Look, Sequences, TensorObservation
+from poise.policies.memories import build_memory, input_layers
 
 
 class ActorCriticRecurrent(ActorCritic):
-    """An actor and a critic with a memory each, an LSTM or a GRU, between the features and their networks."""
+    """An actor with a memory, an LSTM or a GRU, between its features and its network; the critic may have one, too."""
 
     is_recurrent = True
 
     def _build_memories(self, actor_width: int, critic_width: int) -> tuple[int, int]:
         memory = self.config.memory or MemoryConfig()
-        self.memory_a = Memory(actor_width, memory.type, memory.num_layers, memory.hidden_size)
-        self.memory_c = Memory(critic_width, memory.type, memory.num_layers, memory.hidden_size)
-        return self.memory_a.output_size, self.memory_c.output_size
+        self.memory_a = build_memory(actor_width, memory)
+        self.memory_c = build_memory(critic_width, memory) if memory.critic else None
+        return self.memory_a.output_size, critic_width if self.memory_c is None else self.memory_c.output_size
 
     def input_layers(
         self, segments: Mapping[str, ObsSegments], transformed: Mapping[str, ObsSegments]
     ) -> dict[str, ObsSegments]:
         layers = super().input_layers(segments, transformed)
-        moved = {f"{network}.model.0.weight": f"{memory}.rnn.weight_ih_l0" for network, memory in _NETWORKS}
-        return {moved.get(name, name): layout for name, layout in layers.items()}
+        for network, name, memory in (("actor", "memory_a", self.memory_a), ("critic", "memory_c", self.memory_c)):
+            if memory is not None:
+                reader = f"{network}.model.0.weight"
+                layers |= input_layers(name, memory, reader, layers.pop(reader))
+        return layers
+
+    def update_normalization(self, observation: TensorObservation, sequences: Sequences | None = None) -> None:
+        super().update_normalization(observation, sequences)
+        if sequences is not None and self.config.memory is not None and self.config.memory.changes:
+            look = Calibration(observation, sequences.hidden_states, sequences.starts)
+            with torch.no_grad():
+                self._actor_features(look)
+                self._critic_features(look)
 
     def _actor_features(self, look: Look) -> Tensor:
         features = super()._actor_features
         return look.once("memory_a", lambda: look.remember("memory_a", self.memory_a, features(look)))
 
     def _critic_features(self, look: Look) -> Tensor:
-        features = super()._critic_features
-        return look.once("memory_c", lambda: look.remember("memory_c", self.memory_c, features(look)))
+        features, memory = super()._critic_features, self.memory_c
+        if memory is None:
+            return features(look)
+        return look.once("memory_c", lambda: look.remember("memory_c", memory, features(look)))
 
     def _critic_modules(self) -> list[nn.Module]:
-        return [*super()._critic_modules(), self.memory_c]
+        return [*super()._critic_modules(), *([] if self.memory_c is None else [self.memory_c])]

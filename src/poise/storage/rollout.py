@@ -109,6 +109,13 @@ class Rollout:
         self.step = 0
         self.hidden_states = hidden_states or {}
 
+    @property
+    def sequences(self) -> Sequences:
+        """Where episodes start, and what was remembered before the first step."""
+        starts = torch.zeros_like(self.dones)
+        starts[1:] = self.dones[:-1]  # what ended before the rollout is already forgotten
+        return Sequences(self.hidden_states, starts)
+
     def minibatches(
         self, columns: Iterable[str], count: int, epochs: int, sequences: bool = False
     ) -> Iterator[Minibatch]:
@@ -134,9 +141,7 @@ class Rollout:
         return Minibatch(observations, flat)
 
     def _sequences(self, columns: dict[str, Tensor]) -> Minibatch:
-        starts = torch.zeros_like(self.dones)
-        starts[1:] = self.dones[:-1]  # what ended before the rollout is already forgotten
-        return Minibatch(self.observations, columns, Sequences(self.hidden_states, starts))
+        return Minibatch(self.observations, columns, self.sequences)
 
 
 def _column(holder: object, place: str, name: str) -> Tensor:
