@@ -110,17 +110,19 @@ def test_the_critic_follows_the_actors_rate_unless_told_otherwise(make_ppo: Make
 
 
 def test_adaptive_rate_rises_while_the_policy_hardly_moves(make_ppo: MakePPO, experience: Experience) -> None:
-    adaptive = {"desired_kl": 1.0, "factor": 2.0, "max_learning_rate": 7e-6}
+    adaptive = {"desired_kl": 1.0, "factor": 2.0, "min_learning_rate": 1e-7, "max_learning_rate": 7e-6}
     ppo = make_ppo(learning_rate=1e-6, critic_learning_rate=1e-5, adaptive_kl=adaptive, num_epochs=1, num_minibatches=5)
-    metrics = ppo.update(experience(ppo), torch.zeros(6), 0.0)
-    assert metrics["learning_rate"] == pytest.approx(7e-6)
+    rates = [ppo.update(experience(ppo), torch.zeros(6), 0.0)["learning_rate"] for _ in range(5)]
+    assert rates == pytest.approx([1e-6, 2e-6, 4e-6, 7e-6, 7e-6])  # of whole updates
     assert ppo.optimizer.learning_rates[1] == 1e-5  # the critic is not steered
 
 
 def test_adaptive_rate_falls_when_the_policy_runs_away(make_ppo: MakePPO, experience: Experience) -> None:
     adaptive = {"desired_kl": 1e-4, "factor": 2.0, "min_learning_rate": 1e-5, "max_learning_rate": 0.1}
     ppo = make_ppo(learning_rate=0.05, adaptive_kl=adaptive, num_epochs=5, num_minibatches=4)
-    assert ppo.update(experience(ppo), torch.zeros(6), 0.0)["learning_rate"] < 1e-3
+    rates = [ppo.update(experience(ppo), torch.zeros(6), 0.0)["learning_rate"] for _ in range(15)]
+    assert rates[:3] == pytest.approx([0.05, 0.025, 0.0125])
+    assert rates[-1] < 1e-3
 
 
 def test_adaptive_rate_of_a_schedule_that_starts_at_zero(make_ppo: MakePPO, experience: Experience) -> None:

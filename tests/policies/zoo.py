@@ -20,10 +20,6 @@ ZOO: dict[str, dict[str, Any]] = {
     "lstm": LSTM,
     "gru": GRU,
     "memory of changes": CHANGES,
-    "memory of the actor": {"memory": {"hidden_size": 8, "critic": False}},
-    "memory of changes of the actor, critic sees otherwise": APART
-    | {"memory": {"hidden_size": 8, "changes": True, "critic": False}},
-    "critic sees otherwise": APART | LSTM,
     "encoders": {"encoders": ENCODERS},
     "shared encoders": {"encoders": ENCODERS, "critic_encoders": "shared"} | GRU,
     "encoders of the actor": {"encoders": ENCODERS, "critic_encoders": "none"} | LSTM,

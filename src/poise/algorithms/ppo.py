@@ -30,9 +30,13 @@ COLUMNS = ("actions", "log_probs", "values", "advantages", "returns", "distribut
 
 
 class AdaptiveKlConfig(Config):
-    """The actor's learning rate, steered so that each update changes the policy by about `desired_kl`."""
+    """The actor's learning rate, steered from update to update so that each changes the policy by about `desired_kl`.
 
-    desired_kl: PositiveScheduled = Field(0.01, description="KL divergence an update should cause, nats")
+    Within an update the rate stays: steered at every step (Rudin et al., arXiv 2109.11978) it would race up while the
+    policy has hardly moved yet, and most steps would be made at a rate far too low.
+    """
+
+    desired_kl: PositiveScheduled = Field(0.01, description="mean KL divergence over an update's steps, nats")
     factor: float = Field(1.5, gt=1, description="by which the rate changes when the KL is off by more than twofold")
     min_learning_rate: float = Field(1e-5, gt=0)
     max_learning_rate: float = Field(1e-2, gt=0)
@@ -109,8 +113,9 @@ class PPO(OnPolicyAlgorithm):
             COLUMNS,
             lambda policy, part: self._loss(policy, part, fraction),
             fraction,
-            lambda measured: self._goes_too_far(measured, fraction),
+            self._goes_too_far,
         )
+        self._adapt(summary["kl"], fraction)
         summary["explained_variance"] = explained_variance(rollout.values, rollout.returns)
         if config.max_std is not None:
             self.policy.limit_std(value_at(config.max_std, fraction))
@@ -131,14 +136,13 @@ class PPO(OnPolicyAlgorithm):
         self._noise.load_state(state["noise"])
         self._correlation = state["noise_correlation"]
 
-    def _goes_too_far(self, measured: Mapping[str, float], fraction: float) -> bool:
-        """Adapt the learning rate to the last step; true if the update is to end with it."""
-        self._adapt(measured["kl"], fraction)
+    def _goes_too_far(self, measured: Mapping[str, float]) -> bool:
+        """Whether the update is to end with the step that reported this."""
         target = self.config.target_kl
         return target is not None and measured["approximate_kl"] > 1.5 * target
 
     def _adapt(self, kl: float, fraction: float) -> None:
-        """Slower when the policy moved too far, faster when hardly at all."""
+        """Slower from now on when the policy moved too far, faster when hardly at all."""
         adaptive = self.config.adaptive_kl
         if adaptive is None:
             return

@@ -39,13 +39,12 @@ class NetworkConfig(Config):
 
 
 class MemoryConfig(Config):
-    """A recurrent network for the actor, and one for the critic."""
+    """A recurrent network, one for the actor and one for the critic."""
 
     type: Literal["lstm", "gru"] = Field("lstm", description="of the network")
     hidden_size: int = Field(64, ge=1, description="numbers each layer remembers")
     num_layers: int = Field(1, ge=1, description="one upon the other")
     changes: bool = Field(False, description="read also what changed since the step before, and let both past it")
-    critic: bool = Field(True, description="the critic has one; not needed where it is told all that matters")
 
 
 class EncoderConfig(Config):

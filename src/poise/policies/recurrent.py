@@ -13,24 +13,23 @@ from poise.policies.memories import build_memory, input_layers
 
 
 class ActorCriticRecurrent(ActorCritic):
-    """An actor with a memory, an LSTM or a GRU, between its features and its network; the critic may have one, too."""
+    """An actor and a critic with a memory each, an LSTM or a GRU, between the features and their networks."""
 
     is_recurrent = True
 
     def _build_memories(self, actor_width: int, critic_width: int) -> tuple[int, int]:
         memory = self.config.memory or MemoryConfig()
         self.memory_a = build_memory(actor_width, memory)
-        self.memory_c = build_memory(critic_width, memory) if memory.critic else None
-        return self.memory_a.output_size, critic_width if self.memory_c is None else self.memory_c.output_size
+        self.memory_c = build_memory(critic_width, memory)
+        return self.memory_a.output_size, self.memory_c.output_size
 
     def input_layers(
         self, segments: Mapping[str, ObsSegments], transformed: Mapping[str, ObsSegments]
     ) -> dict[str, ObsSegments]:
         layers = super().input_layers(segments, transformed)
         for network, name, memory in (("actor", "memory_a", self.memory_a), ("critic", "memory_c", self.memory_c)):
-            if memory is not None:
-                reader = f"{network}.model.0.weight"
-                layers |= input_layers(name, memory, reader, layers.pop(reader))
+            reader = f"{network}.model.0.weight"
+            layers |= input_layers(name, memory, reader, layers.pop(reader))
         return layers
 
     def update_normalization(self, observation: TensorObservation, sequences: Sequences | None = None) -> None:
@@ -46,10 +45,8 @@ class ActorCriticRecurrent(ActorCritic):
         return look.once("memory_a", lambda: look.remember("memory_a", self.memory_a, features(look)))
 
     def _critic_features(self, look: Look) -> Tensor:
-        features, memory = super()._critic_features, self.memory_c
-        if memory is None:
-            return features(look)
-        return look.once("memory_c", lambda: look.remember("memory_c", memory, features(look)))
+        features = super()._critic_features
+        return look.once("memory_c", lambda: look.remember("memory_c", self.memory_c, features(look)))
 
     def _critic_modules(self) -> list[nn.Module]:
-        return [*super()._critic_modules(), *([] if self.memory_c is None else [self.memory_c])]
+        return [*super()._critic_modules(), self.memory_c]
