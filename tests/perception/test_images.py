@@ -52,7 +52,7 @@ def test_writing_resumes(dataset_folder: Path, slopes: Slopes) -> None:
 
 def test_a_writer_of_other_images_is_refused(dataset_folder: Path) -> None:
     before = (dataset_folder / "dataset.json").read_bytes()
-    with pytest.raises(PoiseError, match="64x64 pixels from rgbd_0; use another folder"):
+    with pytest.raises(PoiseError, match="64x64 pixels of up to 1 m from rgbd_0; use another folder"):
         ImageDatasetWriter(dataset_folder, ["rgbd_0"])
     assert (dataset_folder / "dataset.json").read_bytes() == before
 

@@ -9,7 +9,14 @@ from PIL import Image
 
 from poise.config import load_yaml, parse
 from poise.errors import PoiseError
-from poise.perception import ImageDataset, PretrainConfig, load_encoder, pretrain, split_episodes
+from poise.perception import (
+    FrozenDepthEncoder,
+    ImageDataset,
+    PretrainConfig,
+    load_encoder,
+    pretrain,
+    split_episodes,
+)
 from poise.perception.encoder_files import read_description
 from poise.perception.images import metres
 from poise.perception.pretrain import Epoch
@@ -44,6 +51,7 @@ def test_learns_and_writes_what_it_promises(dataset_folder: Path, tmp_path: Path
     ]
     assert load_encoder(out).spec == (16, 16, 1, 20)
     assert read_description(out)["metadata"]["epoch"] == result.best.epoch
+    assert FrozenDepthEncoder.load(out).max_depth == 1.0
     assert parse(PretrainConfig, load_yaml(out / "config.yaml")) == quick(patience=6)
     with (out / "history.csv").open() as file:
         rows = list(csv.DictReader(file))

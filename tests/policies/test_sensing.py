@@ -124,6 +124,16 @@ def test_images_may_be_left_to_the_policy(encoder: FrozenDepthEncoder) -> None:
     assert picture(np.full((2, 8, 6, 3), 7, np.uint8))["observation"].dtype == torch.float32
 
 
+def test_an_encoder_refuses_images_clipped_elsewhere(encoder: FrozenDepthEncoder) -> None:
+    """SPACE's end at 1 m: an encoder that learned from others would see the same ground nearer or farther away."""
+    Sensing(SPACE, FrozenDepthEncoder(encoder.encoder, max_depth=1.0), 2, STEP)
+    nearer = FrozenDepthEncoder(encoder.encoder, max_depth=0.3)
+    with pytest.raises(PoiseError, match=r"clipped at 0.3 m, but these are at 1 m; .*env.options.cameras.max_depth"):
+        Sensing(SPACE, nearer, 2, STEP)
+    clipped = {name: spaces.Box(0.0, 0.3, (1, 8, 8), np.float32) for name in ("rgbd_0", "rgbd_1")}
+    Sensing(spaces.Dict(clipped), nearer, 2, STEP)  # as a float32, 0.3 is 0.30000001
+
+
 def test_what_cannot_be_sensed_is_refused(encoder: FrozenDepthEncoder) -> None:
     with pytest.raises(PoiseError, match=r"holds images \(rgbd_0, rgbd_1\) but policy.encoder names no encoder"):
         Sensing(SPACE, None, 2, STEP)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from poise.errors import InvalidValueError, did_you_mean
 from poise.perception.autoencoder import DepthEncoder
-from poise.perception.encoder_files import load_encoder
+from poise.perception.encoder_files import load_encoder, read_description
 from poise.perception.folded import FoldedEncoder, Precision
 
 
@@ -22,9 +22,14 @@ class FrozenDepthEncoder(nn.Module):
       would give other features at the update than at the rollout.
     - On the CPU it runs folded (see `folded`), and an image's features do not depend on the rest of the batch, bit for
       bit. On other devices it runs as it is, in float32.
+
+    Args:
+        encoder: trained.
+        precision: to run with.
+        max_depth: at which the images that it learned from were clipped, m; None if nobody knows.
     """
 
-    def __init__(self, encoder: DepthEncoder, precision: Precision = "float32") -> None:
+    def __init__(self, encoder: DepthEncoder, precision: Precision = "float32", max_depth: float | None = None) -> None:
         super().__init__()
         if precision not in get_args(Precision):
             raise InvalidValueError(
@@ -34,6 +39,7 @@ class FrozenDepthEncoder(nn.Module):
         self.encoder = encoder.requires_grad_(False).eval()
         self.spec = encoder.spec
         self.precision: Precision = precision
+        self.max_depth = max_depth
         self._folded: FoldedEncoder | None = None
         untyped: Any = self  # torch gives this method no types
         untyped.register_load_state_dict_post_hook(_forget_folded)
@@ -42,7 +48,9 @@ class FrozenDepthEncoder(nn.Module):
     @classmethod
     def load(cls, folder: Path | str, precision: Precision = "float32") -> Self:
         """From a folder written by `save_encoder` or `pretrain`, verified."""
-        return cls(load_encoder(folder), precision)
+        metadata = read_description(folder).get("metadata")
+        max_depth = metadata.get("max_depth") if isinstance(metadata, dict) else None
+        return cls(load_encoder(folder), precision, max_depth)
 
     def train(self, mode: bool = True) -> Self:
         """Stays in eval mode, whatever `mode` is."""

@@ -46,6 +46,7 @@ class DatasetInfo(Config):
     cameras: tuple[str, ...] = Field(min_length=1)
     height: int = Field(default=64, ge=1)
     width: int = Field(default=64, ge=1)
+    max_depth: float = Field(default=1.0, gt=0, le=1)
     episodes: dict[int, EpisodeInfo] = Field(default_factory=dict)
 
 
@@ -67,9 +68,12 @@ class ImageDatasetWriter:
     A writer that is interrupted leaves complete episodes only; ask `has` before collecting one again.
     """
 
-    def __init__(self, folder: Path | str, cameras: Sequence[str], height: int = 64, width: int = 64) -> None:
+    def __init__(
+        self, folder: Path | str, cameras: Sequence[str], height: int = 64, width: int = 64, max_depth: float = 1.0
+    ) -> None:
         self.folder = Path(folder)
-        wanted = parse(DatasetInfo, {"cameras": tuple(cameras), "height": height, "width": width}, "image dataset")
+        described = {"cameras": tuple(cameras), "height": height, "width": width, "max_depth": max_depth}
+        wanted = parse(DatasetInfo, described, "image dataset")
         self.info = _read_info(self.folder) if (self.folder / DESCRIPTION).exists() else wanted
         if self.info.model_copy(update={"episodes": {}}) != wanted:
             raise InvalidValueError(
@@ -188,4 +192,4 @@ def _episode_path(folder: Path, episode: int) -> Path:
 
 
 def _described(info: DatasetInfo) -> str:
-    return f"{info.height}x{info.width} pixels from {', '.join(info.cameras)}"
+    return f"{info.height}x{info.width} pixels of up to {info.max_depth:g} m from {', '.join(info.cameras)}"

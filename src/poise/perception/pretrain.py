@@ -116,7 +116,8 @@ def _pretrain(
                 )
             if not history or epoch.validation_loss < _best(history).validation_loss:
                 best_model = copy.deepcopy(model)
-                save_encoder(out / "encoder", best_model.encoder, {"dataset": dataset.folder.name, **epoch._asdict()})
+                made_from = {"dataset": dataset.folder.name, "max_depth": dataset.info.max_depth}
+                save_encoder(out / "encoder", best_model.encoder, made_from | epoch._asdict())
             history.append(epoch)
             _save_history(out / "history.csv", history)
             if progress is not None:

@@ -1,5 +1,6 @@
 """From an environment's observation to what a policy takes: tensors, with camera frames encoded once each."""
 
+import math
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -63,6 +64,7 @@ class Sensing:
             )
         if encoder is not None:
             _check_images({name: components[name] for name in images}, encoder)
+            _check_depths(space, images, encoder.max_depth)
         self._cameras = EncodedCameras(encoder, images, num_envs, control_step, threads) if encoder and images else None
         self.shapes = {
             name: (encoder.spec.latent,) if name in images and encoder else components[name] for name in self._names
@@ -157,6 +159,18 @@ def _check_images(images: Mapping[str, tuple[int, ...]], encoder: FrozenDepthEnc
         raise InvalidValueError(
             f"the encoder reads images of shape {expected} (channels, height, width), but {' and '.join(wrong)}; "
             "pretrain one on images of these cameras, or set env.options.cameras to its size"
+        )
+
+
+def _check_depths(space: spaces.Space[Any], images: Collection[str], max_depth: float | None) -> None:
+    """Images clipped elsewhere would look like others to the encoder."""
+    parts = space.spaces if isinstance(space, spaces.Dict) else {}
+    clips = {float(part.high.max()) for name in images if isinstance(part := parts.get(name), spaces.Box)}
+    if max_depth is not None and not all(math.isclose(clip, max_depth, rel_tol=1e-6) for clip in clips):
+        raise InvalidValueError(
+            f"the encoder learned from depth images clipped at {max_depth:g} m, but these are at "
+            f"{', '.join(f'{clip:g}' for clip in sorted(clips))} m; pretrain one on images of these cameras, or set "
+            "env.options.cameras.max_depth to its"
         )
 
 

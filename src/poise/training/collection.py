@@ -79,7 +79,7 @@ def collect(config: CollectConfig, out: Path, threads: int = 0, progress: Progre
         InvalidValueError: the folder holds images made with other settings.
     """
     _check_settings(config, out)
-    writer = ImageDatasetWriter(out, CAMERAS, config.height, config.width)
+    writer = ImageDatasetWriter(out, CAMERAS, config.height, config.width, config.max_depth)
     missing = [episode for episode in range(config.episodes) if not writer.has(episode)]
     save_yaml(out / SETTINGS, config)
     for driver, episodes in _rounds(config, missing):
