@@ -12,6 +12,7 @@ from poise.envs.disturbances import Disturbances
 from poise.envs.options import BallbotOptions, RewardOptions
 from poise.envs.retries import Retries
 from poise.envs.spaces import action_space, observation_space
+from poise.envs.starts import spread_start
 from poise.envs.vision import Vision
 from poise.errors import InvalidValueError
 from poise.sim.simulation import Indices, Simulation
@@ -309,34 +310,11 @@ class BallbotTask:
         return self._actions, self._turn_rate, self._velocity
 
     def _start(self, robot: int, generator: np.random.Generator) -> None:
-        """Spread the start and draw the goal."""
-        options, simulation = self.options, self.simulation
-        if options.goal.kind == "sampled":
+        """Draw the goal and spread the start."""
+        if self.options.goal.kind == "sampled":
             angle = generator.uniform(-np.pi, np.pi)
             self._goal[robot] = np.cos(angle), np.sin(angle)
-        start = options.start
-        if start.share < 1.0 and generator.random() >= start.share:
-            return
-        if start.tilt or start.yaw:
-            self._turn_about_ball(robot, generator)
-        if start.speed:
-            angle, speed = generator.uniform(-np.pi, np.pi), generator.uniform(0.0, start.speed)
-            velocity = speed * np.cos(angle), speed * np.sin(angle)
-            for first in (simulation.base_qvel, simulation.ball_qvel):
-                simulation.qvel[robot, first : first + 2] = velocity
-
-    def _turn_about_ball(self, robot: int, generator: np.random.Generator) -> None:
-        """Tilt and turn the base about the centre of the ball, so that the wheels stay in touch."""
-        start, simulation = self.options.start, self.simulation
-        direction = generator.uniform(-np.pi, np.pi)
-        axis = np.array([[np.cos(direction), np.sin(direction), 0.0]])
-        tilt = np.radians(generator.uniform(0.0, start.tilt, 1))
-        yaw = np.radians(generator.uniform(-start.yaw, start.yaw, 1))
-        turn = rotations.product(rotations.about(axis, tilt), rotations.about(np.array([[0.0, 0.0, 1.0]]), yaw))
-        base = simulation.qpos[robot, simulation.base_qpos : simulation.base_qpos + 7]
-        centre = simulation.ball_centres()[robot]
-        base[:3] = centre + rotations.rotate(turn, (base[:3] - centre)[None])[0]
-        base[3:] = turn[0]
+        spread_start(self.simulation, robot, self.options.start, generator)
 
     def _base_pose(self) -> tuple[Array, Array]:
         """(N, 3) positions and (N, 4) quaternions of the bases; copies."""
