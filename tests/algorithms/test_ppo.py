@@ -126,7 +126,7 @@ def test_adaptive_rate_falls_when_the_policy_runs_away(make_ppo: MakePPO, experi
 
 
 def test_adaptive_rate_of_a_schedule_that_starts_at_zero(make_ppo: MakePPO, experience: Experience) -> None:
-    ppo = make_ppo(learning_rate={"values": [0.0, 1e-3]}, adaptive_kl={}, **ONE_STEP)
+    ppo = make_ppo(learning_rate={"values": [0.0, 1e-3]}, adaptive_kl={}, num_epochs=2, num_minibatches=1)
     assert ppo.update(experience(ppo), torch.zeros(6), 0.0)["learning_rate"] == 0.0
     assert ppo.update(experience(ppo), torch.zeros(6), 0.5)["learning_rate"] > 0.0
 

@@ -1,3 +1,4 @@
+import math
 from typing import Literal
 
 import pytest
@@ -44,20 +45,19 @@ def test_changes_by_hand() -> None:
     features = torch.tensor([[1.0], [1.5], [7.0], [6.0]])[:, None]
     starts = torch.tensor([False, False, True, False])[:, None]
     states = memory.initial_states(1) | {"previous": torch.full((1, 1, 1), 0.25), "known": torch.ones(1, 1, 1)}
-    memory.count(features, states, starts)  # 0.5 and -1: what the first step was compared with is the last rollout's
-    mean, std = -0.25, 0.75
-    assert memory.normalizer.mean.item() == mean
-    assert memory.normalizer.std.item() == std
-    passed = memory.sequence(features, states, starts)[:, 0, 2:]
-    changes = [0.75, 0.5, 0.0, -1.0]
-    expected = [[value, (change - mean) / (std + 1e-3)] for value, change in zip([1, 1.5, 7, 6], changes, strict=True)]
-    assert_close(passed, torch.tensor(expected))
+    memory.calibrate(features, states, starts)  # 0.75, 0.5 and -1
+    mean, std = 0.25 / 3, math.sqrt((0.75**2 + 0.5**2 + 1.0) / 3 - (0.25 / 3) ** 2)
+    assert memory.normalizer.mean.item() == pytest.approx(mean)
+    assert memory.normalizer.std.item() == pytest.approx(std)
+    scaled = [(change - mean) / (std + 1e-3) for change in (0.75, 0.5, -1.0)]
+    expected = [[1.0, scaled[0]], [1.5, scaled[1]], [7.0, 0.0], [6.0, scaled[2]]]
+    assert_close(memory.sequence(features, states, starts)[:, 0, 2:], torch.tensor(expected))
 
 
 def test_small_changes_of_large_signals_come_at_unit_scale(memory: ChangeMemory) -> None:
     memory = ChangeMemory(2, hidden_size=4)
     steps = torch.randn(500, 8, 2) * torch.tensor([0.01, 0.2])
     features, starts = 3.0 + steps.cumsum(0), torch.zeros(500, 8, dtype=torch.bool)
-    memory.count(features, memory.initial_states(8), starts)
+    memory.calibrate(features, memory.initial_states(8), starts)
     changes = memory.sequence(features, memory.initial_states(8), starts)[1:, :, -2:]
     assert_close(changes.std((0, 1)), torch.ones(2), rtol=0.12, atol=0)  # eps is a tenth of the smaller one

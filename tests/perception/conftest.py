@@ -30,15 +30,15 @@ def slopes() -> Slopes:
     def draw(seed: int, frames: int) -> np.ndarray:
         rows, columns = np.mgrid[-1:1:16j, -1:1:16j]
         a, b, c = np.random.default_rng(seed).uniform(-0.3, 0.3, (3, frames, 1, 1))
-        return np.clip(0.5 + a * rows + b * columns + c, 0, 1).astype(np.float32)
+        return np.clip(0.5 + a * rows + b * columns + c, 0, 0.9).astype(np.float32)
 
     return draw
 
 
 @pytest.fixture
 def dataset_folder(tmp_path: Path, slopes: Slopes) -> Path:
-    """Ten episodes of twelve 16x16 images from each of two cameras."""
-    writer = ImageDatasetWriter(tmp_path / "data", ("rgbd_0", "rgbd_1"), 16, 16)
+    """Ten episodes of twelve 16x16 images from each of two cameras, clipped at 0.9 m."""
+    writer = ImageDatasetWriter(tmp_path / "data", ("rgbd_0", "rgbd_1"), 16, 16, max_depth=0.9)
     for episode in range(10):
         images = {"rgbd_0": slopes(episode, 12), "rgbd_1": slopes(100 + episode, 12)}
         writer.write(episode, images, seed=episode, driver="random")

@@ -74,6 +74,13 @@ def test_descriptions_that_do_not_fit(folder: Path, changes: dict[str, object], 
         load_encoder(folder)
 
 
+@pytest.mark.parametrize("depth", ["1.0", True, -1, [1.0]])
+def test_a_depth_that_is_none(encoder: DepthEncoder, tmp_path: Path, depth: object) -> None:
+    save_encoder(tmp_path / "encoder", encoder, {"max_depth": depth})
+    with pytest.raises(PoiseError, match="encoder.json is damaged: max_depth is"):
+        FrozenDepthEncoder.load(tmp_path / "encoder")
+
+
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff\xfe", b"[" * 100_000])
 def test_damaged_description(folder: Path, content: bytes) -> None:
     (folder / "encoder.json").write_bytes(content)

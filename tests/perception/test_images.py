@@ -39,7 +39,7 @@ def test_writing_resumes(dataset_folder: Path, slopes: Slopes) -> None:
     """An episode whose file exists but which the description does not name was interrupted: it is made again."""
     (dataset_folder / "images" / "episode_000010.npz").write_bytes(b"half of it")
     (dataset_folder / "images" / "episode_000004.npz").unlink()
-    writer = ImageDatasetWriter(dataset_folder, CAMERAS, 16, 16)
+    writer = ImageDatasetWriter(dataset_folder, CAMERAS, 16, 16, 0.9)
     assert [episode for episode in range(12) if not writer.has(episode)] == [4, 10, 11]
     for episode in (10, 4):
         writer.write(episode, dict.fromkeys(CAMERAS, slopes(7, 5)), seed=7, driver="pid")
@@ -70,7 +70,7 @@ def test_a_writer_of_other_images_is_refused(dataset_folder: Path) -> None:
     ],
 )
 def test_images_that_do_not_fit_are_refused(dataset_folder: Path, images: dict[str, np.ndarray]) -> None:
-    writer = ImageDatasetWriter(dataset_folder, CAMERAS, 16, 16)
+    writer = ImageDatasetWriter(dataset_folder, CAMERAS, 16, 16, 0.9)
     with pytest.raises(PoiseError):
         writer.write(10, images, seed=0, driver="random")
     assert not writer.has(10)

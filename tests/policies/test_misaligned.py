@@ -12,6 +12,7 @@ from torch.testing import assert_close
 from poise.config import parse
 from poise.errors import PoiseError
 from poise.policies import ActorCritic, PolicyConfig, build_policy
+from poise.policies.look import Sequences
 
 SMALL = {"actor": {"hidden_sizes": [8]}, "critic": {"hidden_sizes": [8]}}
 OLD = {"position": (2,), "speed": (), "heights": (3, 4), "wind": (2,)}
@@ -44,10 +45,21 @@ def test_it_does_the_same_where_what_is_gone_and_new_says_nothing(config: dict[s
     old, new = make(OLD, 1, **config), make(NEW, 2, **config)
     seen = {name: torch.randn(50, *shape) for name, shape in (OLD | NEW).items()}
     old.update_normalization(seen | {"speed": torch.zeros(50)})
+    steps = {name: torch.randn(9, 5, *shape) for name, shape in OLD.items()} | {"speed": torch.zeros(9, 5)}
+    old.update_normalization(steps, Sequences({}, torch.zeros(9, 5, dtype=torch.bool)))
     report = new.load_misaligned_state_dict(old.state_dict(), OLD)
     silent = seen | {"speed": torch.zeros(50)}
-    assert_close(new.infer(silent, {})[0], old.infer(silent, {})[0])
-    assert_close(new.value_of(silent, {}), old.value_of(silent, {}))
+    before, now = {}, {}
+    for _ in range(3):  # what is remembered of the first steps matters in the later ones
+        actions, before = old.infer(silent, before)
+        realigned, now = new.infer(silent, now)
+        assert_close(realigned, actions)
+        assert_close(new.value_of(silent, now), old.value_of(silent, before))
+        assert_close(
+            {name: now[name] for name in now if "previous" not in name},
+            {name: before[name] for name in before if "previous" not in name},
+        )
+        silent = silent | {name: torch.randn(50, *OLD[name]) for name in ("position", "heights", "wind")}
     louder = silent | {"smell": 100.0 * seen["smell"]}
     assert_close(new.infer(louder, {})[0], old.infer(silent, {})[0])  # new components change nothing yet
     first = next(name for name in FIRST_LAYERS if name in report.matched)

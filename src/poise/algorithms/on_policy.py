@@ -10,6 +10,7 @@ from torch import Tensor
 
 from poise.algorithms.optimization import OptimizationConfig, PolicyOptimizer
 from poise.algorithms.parallel import Loss
+from poise.errors import InvalidValueError
 from poise.nn import forget
 from poise.policies import ActorCritic, HiddenStates
 from poise.storage import Rollout
@@ -41,6 +42,9 @@ class OnPolicyAlgorithm(ABC):
     """
 
     def __init__(self, policy: ActorCritic, config: OptimizationConfig, threads: int = 1) -> None:
+        remembers = policy.config.memory if policy.is_recurrent else None
+        if remembers is not None and remembers.changes and config.num_steps < 2:
+            raise InvalidValueError("algorithm.num_steps must be at least 2 with policy.memory.changes, got 1")
         self.policy = policy
         self._optimization = config
         self.optimizer = PolicyOptimizer(policy, config, threads)
@@ -128,6 +132,7 @@ class OnPolicyAlgorithm(ABC):
                 break
         self.policy.update_normalization(rollout.observations, rollout.sequences)
         self.optimizer.share_buffers()
+        self.hidden_states = self.policy.states_after_learning(self.hidden_states)
         summary = {name: sum(values) / len(values) for name, values in metrics.items()}
         steps = len(metrics["gradient_norm"])
         return summary | {"learning_rate": self.optimizer.learning_rates[0], "optimizer_steps": float(steps)}

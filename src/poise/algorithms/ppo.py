@@ -1,10 +1,10 @@
 """Proximal policy optimisation (Schulman et al., arXiv 1707.06347)."""
 
 from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Self
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from poise.algorithms.exploration import AutoregressiveNoise
@@ -30,13 +30,15 @@ COLUMNS = ("actions", "log_probs", "values", "advantages", "returns", "distribut
 
 
 class AdaptiveKlConfig(Config):
-    """The actor's learning rate, steered from update to update so that each changes the policy by about `desired_kl`.
+    """The actor's learning rate, steered from update to update so that the mean KL of each is about `desired_kl`.
 
     Within an update the rate stays: steered at every step (Rudin et al., arXiv 2109.11978) it would race up while the
     policy has hardly moved yet, and most steps would be made at a rate far too low.
     """
 
-    desired_kl: PositiveScheduled = Field(0.01, description="mean KL divergence over an update's steps, nats")
+    desired_kl: PositiveScheduled = Field(
+        0.01, description="mean over an update's steps of the KL divergence from the policy before it, nats"
+    )
     factor: float = Field(1.5, gt=1, description="by which the rate changes when the KL is off by more than twofold")
     min_learning_rate: float = Field(1e-5, gt=0)
     max_learning_rate: float = Field(1e-2, gt=0)
@@ -47,7 +49,9 @@ class PPOConfig(OptimizationConfig):
 
     name: Literal["ppo"] = "ppo"
     adaptive_kl: AdaptiveKlConfig | None = Field(
-        None, description="steer the actor's learning rate by the KL divergence, which says nothing about the critic's"
+        None,
+        description="steer the actor's learning rate by the KL divergence, which says nothing about the critic's; "
+        "target_kl beside it guards single updates",
     )
     gamma: float = Field(0.99, gt=0, le=1, description="discount factor")
     gae_lambda: float = Field(0.95, ge=0, le=1, description="bias-variance trade of the advantages")
@@ -64,6 +68,12 @@ class PPOConfig(OptimizationConfig):
     normalize_advantages: bool = Field(True, description="to zero mean and unit variance, over the rollout")
     normalize_values: bool = Field(True, description="train the critic on returns of unit scale (Pop-Art)")
     target_kl: float | None = Field(None, gt=0, description="stop an update when the KL exceeds 1.5 times this, nats")
+
+    @model_validator(mode="after")
+    def _steps_to_steer_by(self) -> Self:
+        if self.adaptive_kl is not None and self.num_epochs * self.num_minibatches < 2:
+            raise ValueError("adaptive_kl needs at least 2 steps an update (num_epochs times num_minibatches)")
+        return self
 
 
 class PPODecision(NamedTuple):

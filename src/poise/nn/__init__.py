@@ -1,6 +1,6 @@
 """Building blocks of networks: perceptrons, convolutions, memory, running normalisation, action distributions."""
 
-from poise.nn.change_memory import ChangeMemory
+from poise.nn.change_memory import AnyMemory, ChangeMemory
 from poise.nn.convolutions import Conv2dHeadModel, Conv2dModel, conv2d_output_shape
 from poise.nn.distributions import ActionDistribution, Categorical, CategoricalHead, DiagonalGaussian, GaussianHead
 from poise.nn.memory import LstmHiddenState, Memory, forget
@@ -11,6 +11,7 @@ from poise.nn.value_scale import ValueScale
 
 __all__ = [
     "ActionDistribution",
+    "AnyMemory",
     "Categorical",
     "CategoricalHead",
     "ChangeMemory",

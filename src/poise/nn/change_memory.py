@@ -10,14 +10,14 @@ from poise.nn.normalization import EmpiricalNormalization
 
 
 class ChangeMemory(nn.Module):
-    """A `Memory` that reads, beside its input, what changed since the step before, and lets both past it.
+    """Around a `Memory` that reads, beside its input, what changed since the step before: both go past it, too.
 
-        features ─┬────────────────────┬─► memory ──┬─► outputs
+        features ─┬────────────────────┬─► memory ──┬─► outputs, features, changes
                   └─► changes, scaled ─┴────────────┘
 
-    What robots sense changes little between two looks: the tilt of a ballbot by a twentieth of its standard deviation
-    in 20 ms, and that is what balancing needs. A recurrent network would have to learn to magnify it. Here each change
-    is brought to unit scale by running statistics (`count`), and there is none at the first step of an episode.
+    Where looks follow each other closely, changes are small beside the signals, and a recurrent network would have to
+    learn to magnify them. Here they come at unit scale, by running statistics (`calibrate`; as they are until then). At
+    the first step of an episode there is none.
 
     Args:
         input_size: F.
@@ -44,7 +44,7 @@ class ChangeMemory(nn.Module):
 
     def step(self, features: Tensor, states: States) -> tuple[Tensor, dict[str, Tensor]]:
         """One step: features (N, F) to outputs (N, H + 2 F) and the states after it."""
-        inputs = self._inputs(features, states["known"][0] * (features - states["previous"][0]))
+        inputs = self._inputs(features, states["previous"][0], states["known"][0])
         outputs, after = self.memory.step(inputs, states)
         after |= {"previous": features[None], "known": torch.ones_like(states["known"])}
         return torch.cat([outputs, inputs], -1), after
@@ -57,20 +57,25 @@ class ChangeMemory(nn.Module):
             states: before the first of them.
             starts: (T, N) bool, an episode starts with this step, with nothing remembered.
         """
-        inputs = self._inputs(features, _changes(features, states, starts))
+        inputs = self._inputs(features, *_before(features, states, starts))
         return torch.cat([self.memory.sequence(inputs, states, starts), inputs], -1)
 
     @torch.no_grad()
-    def count(self, features: Tensor, states: States, starts: Tensor) -> None:
+    def calibrate(self, features: Tensor, states: States, starts: Tensor) -> None:
         """Take the changes of a sequence into the statistics; never between acting and learning from it."""
-        self.normalizer.update(_changes(features, states, starts)[1:][~starts[1:]])
+        previous, known = _before(features, states, starts)
+        self.normalizer.update((features - previous)[known.squeeze(-1).bool()])
 
-    def _inputs(self, features: Tensor, changes: Tensor) -> Tensor:
-        return torch.cat([features, self.normalizer(changes)], -1)
+    def _inputs(self, features: Tensor, previous: Tensor, known: Tensor) -> Tensor:
+        return torch.cat([features, known * self.normalizer(features - previous)], -1)
 
 
-def _changes(features: Tensor, states: States, starts: Tensor) -> Tensor:
-    """(T, N, F) since the step before, 0 where there was none."""
-    before = torch.cat([states["previous"], features[:-1]])
+def _before(features: Tensor, states: States, starts: Tensor) -> tuple[Tensor, Tensor]:
+    """(T, N, F) features of the steps before, and whether there are, (T, N, 1)."""
+    previous = torch.cat([states["previous"], features[:-1]])
     known = torch.cat([states["known"], torch.ones_like(features[1:, :, :1])])
-    return known * ~starts[..., None] * (features - before)
+    return previous, known * ~starts[..., None]
+
+
+AnyMemory = Memory | ChangeMemory
+"""What `step` and `sequence` understand each other with."""

@@ -93,6 +93,17 @@ def read_description(folder: Path | str) -> dict[str, Any]:
     return description
 
 
+def read_max_depth(folder: Path | str) -> float | None:
+    """Where the images that a saved encoder learned from were clipped, m; None if nobody knows."""
+    metadata = read_description(folder).get("metadata")
+    found = metadata.get("max_depth") if isinstance(metadata, dict) else None
+    if found is not None and (not isinstance(found, int | float) or isinstance(found, bool) or not found > 0):
+        raise PoiseError(
+            f"{_locate(Path(folder)) / DESCRIPTION} is damaged: max_depth is {found!r}, expected a positive number"
+        )
+    return found
+
+
 def _locate(folder: Path) -> Path:
     folder = folder.absolute()
     if folder.is_file():

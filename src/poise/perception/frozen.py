@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from poise.errors import InvalidValueError, did_you_mean
 from poise.perception.autoencoder import DepthEncoder
-from poise.perception.encoder_files import load_encoder, read_description
+from poise.perception.encoder_files import load_encoder, read_max_depth
 from poise.perception.folded import FoldedEncoder, Precision
 
 
@@ -48,9 +48,7 @@ class FrozenDepthEncoder(nn.Module):
     @classmethod
     def load(cls, folder: Path | str, precision: Precision = "float32") -> Self:
         """From a folder written by `save_encoder` or `pretrain`, verified."""
-        metadata = read_description(folder).get("metadata")
-        max_depth = metadata.get("max_depth") if isinstance(metadata, dict) else None
-        return cls(load_encoder(folder), precision, max_depth)
+        return cls(load_encoder(folder), precision, read_max_depth(folder))
 
     def train(self, mode: bool = True) -> Self:
         """Stays in eval mode, whatever `mode` is."""

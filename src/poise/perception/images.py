@@ -46,7 +46,7 @@ class DatasetInfo(Config):
     cameras: tuple[str, ...] = Field(min_length=1)
     height: int = Field(default=64, ge=1)
     width: int = Field(default=64, ge=1)
-    max_depth: float = Field(default=1.0, gt=0, le=1)
+    max_depth: float | None = Field(default=None, gt=0, le=1)  # of older ones nobody knows
     episodes: dict[int, EpisodeInfo] = Field(default_factory=dict)
 
 
@@ -192,4 +192,5 @@ def _episode_path(folder: Path, episode: int) -> Path:
 
 
 def _described(info: DatasetInfo) -> str:
-    return f"{info.height}x{info.width} pixels of up to {info.max_depth:g} m from {', '.join(info.cameras)}"
+    depth = "" if info.max_depth is None else f" of up to {info.max_depth:g} m"
+    return f"{info.height}x{info.width} pixels{depth} from {', '.join(info.cameras)}"

@@ -301,6 +301,10 @@ class ActorCritic(Realignable):
         if self.critic_extractor is not None:
             self.critic_extractor.update_normalization(observation)
 
+    def states_after_learning(self, states: HiddenStates) -> HiddenStates:
+        """What is remembered, without what only the policy of before understood."""
+        return states
+
     def limit_std(self, max_std: float) -> None:
         """Lower the actions' standard deviations that exceed `max_std`; categorical actions have none."""
         if isinstance(self.head, GaussianHead):

@@ -178,6 +178,17 @@ class PolicyConfig(Config):
             )
         return self
 
+    @model_validator(mode="after")
+    def _changes_of_one_thing(self) -> Self:
+        for name, estimator in (("estimator", self.estimator), ("adaptor", self.adaptor)):
+            drawn = estimator is not None and 0.0 < estimator.replace_prob < 1.0
+            if drawn and self.memory is not None and self.memory.changes:
+                raise ValueError(
+                    f"{name}.replace_prob must be 0 or 1 with memory.changes: from a true value to an estimate is no "
+                    "change"
+                )
+        return self
+
     @property
     def sensed(self) -> tuple[str, ...] | None:
         """Components that somebody sees; None for all."""

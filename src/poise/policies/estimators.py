@@ -17,11 +17,11 @@ from torch import Tensor, nn
 
 from poise.errors import InvalidValueError
 from poise.fusion import ObsSegments
-from poise.nn import MlpModel
+from poise.nn import AnyMemory, MlpModel
 from poise.policies.actor_critic import ActorCritic, Components, Role, Shapes
 from poise.policies.config import EstimatorConfig, MemoryConfig
 from poise.policies.look import Look, TensorObservation
-from poise.policies.memories import AnyMemory, build_memory, input_layers
+from poise.policies.memories import build_memory, input_layers
 from poise.policies.recurrent import ActorCriticRecurrent
 
 
@@ -57,6 +57,7 @@ class StateEstimator(nn.Module):
             for target in config.targets:
                 actor.slice(target)  # what is replaced must be there
         self.width = width
+        """Numbers it reads: of an actor's memory its outputs alone, which come first."""
         self.network = MlpModel(width, config.hidden_sizes, self._targets.size, config.activation)
 
     @property

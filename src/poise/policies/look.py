@@ -5,11 +5,11 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from poise.nn import ChangeMemory, Memory
+from poise.nn import AnyMemory, ChangeMemory
 
 TensorObservation = Mapping[str, Tensor]
 HiddenStates = Mapping[str, Tensor]
-"""Everything a policy remembers, flat: the memory's name, a dot, the state's name; (L, N, H) each."""
+"""Everything a policy remembers, flat: the memory's name, a dot, the state's name; (L, N, any) each."""
 
 
 class Sequences(NamedTuple):
@@ -49,8 +49,8 @@ class Look:
         """What `once` is to give, worked out elsewhere."""
         self._known[name] = value
 
-    def remember(self, name: str, memory: Memory | ChangeMemory, features: Tensor) -> Tensor:
-        """Features (..., F) through a memory, (..., H)."""
+    def remember(self, name: str, memory: AnyMemory, features: Tensor) -> Tensor:
+        """Features (..., F) through a memory, (..., memory.output_size)."""
         states = self._states_of(name, memory, features)
         if self._starts is not None:
             return memory.sequence(features, states, self._starts)
@@ -58,7 +58,7 @@ class Look:
         self.states |= {f"{name}.{key}": state for key, state in after.items()}
         return outputs
 
-    def _states_of(self, name: str, memory: Memory | ChangeMemory, features: Tensor) -> dict[str, Tensor]:
+    def _states_of(self, name: str, memory: AnyMemory, features: Tensor) -> dict[str, Tensor]:
         """What a memory starts with."""
         states = {key: self.states[f"{name}.{key}"] for key in memory.state_names if f"{name}.{key}" in self.states}
         return states or memory.initial_states(features.shape[-2])
@@ -67,12 +67,8 @@ class Look:
 class Calibration(Look):
     """A look at whole sequences after which memories of changes know how large changes are."""
 
-    def __init__(self, observation: TensorObservation, states: HiddenStates, starts: Tensor) -> None:
-        super().__init__(observation, states, starts)
-        self._all_starts = starts
-
-    def remember(self, name: str, memory: Memory | ChangeMemory, features: Tensor) -> Tensor:
-        """Features (T, N, F) through a memory, (T, N, H), after taking their changes into its statistics."""
-        if isinstance(memory, ChangeMemory):
-            memory.count(features, self._states_of(name, memory, features), self._all_starts)
+    def remember(self, name: str, memory: AnyMemory, features: Tensor) -> Tensor:
+        """Features (T, N, F) through a memory, after taking their changes into its statistics."""
+        if isinstance(memory, ChangeMemory) and self._starts is not None:
+            memory.calibrate(features, self._states_of(name, memory, features), self._starts)
         return super().remember(name, memory, features)

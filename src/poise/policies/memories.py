@@ -1,10 +1,8 @@
 """What policies remember with."""
 
 from poise.fusion import ObsSegments
-from poise.nn import ChangeMemory, Memory
+from poise.nn import AnyMemory, ChangeMemory, Memory
 from poise.policies.config import MemoryConfig
-
-AnyMemory = Memory | ChangeMemory
 
 
 def build_memory(width: int, config: MemoryConfig) -> AnyMemory:
@@ -23,10 +21,11 @@ def input_layers(name: str, memory: AnyMemory, reader: str, components: ObsSegme
     """
     if isinstance(memory, Memory):
         return {f"{name}.rnn.weight_ih_l0": components}
-    inputs = components.shapes | {f"change of {each}": shape for each, shape in components.shapes.items()}
+    # In brackets, so that no component has such a name.
+    inputs = components.shapes | {f"(change of {each})": shape for each, shape in components.shapes.items()}
     return {
         f"{name}.memory.rnn.weight_ih_l0": ObsSegments(inputs),
         f"{name}.normalizer.mean": components,
         f"{name}.normalizer.var": components,
-        reader: ObsSegments({"memory": (memory.memory.output_size,), **inputs}),
+        reader: ObsSegments({"(memory)": (memory.memory.output_size,), **inputs}),
     }

@@ -54,12 +54,17 @@ def realign(
                 f"{name} has {columns} columns, but the components {', '.join(old.shapes)} have {old.size}; "
                 "give the obs_segments that the weights were made with"
             )
-        result[name] = realign_columns(state[name], old, new, fill=1.0 if name.endswith("normalizer.var") else 0.0)
+        result[name] = realign_columns(state[name], old, new, fill=_fill(name, state[name]))
         kept = matching(old, new)
         report.matched[name] = kept
         report.added[name] = [component for component in new.shapes if component not in kept]
         report.dropped[name] = [component for component in old.shapes if component not in kept]
     return result, report
+
+
+def _fill(name: str, tensor: Tensor) -> float:
+    """What stands for a new component: a variance as the others', and nothing else."""
+    return float(tensor.mean()) if name.endswith("normalizer.var") else 0.0
 
 
 class Realignable(nn.Module):

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from poise.fusion import ObsSegments
 from poise.policies.actor_critic import ActorCritic
 from poise.policies.config import MemoryConfig
-from poise.policies.look import Calibration, Look, Sequences, TensorObservation
+from poise.policies.look import Calibration, HiddenStates, Look, Sequences, TensorObservation
 from poise.policies.memories import build_memory, input_layers
 
 
@@ -39,6 +39,10 @@ class ActorCriticRecurrent(ActorCritic):
             with torch.no_grad():
                 self._actor_features(look)
                 self._critic_features(look)
+
+    def states_after_learning(self, states: HiddenStates) -> HiddenStates:
+        """Features of before are not compared with those of now, which other statistics and weights have made."""
+        return {name: torch.zeros_like(state) if name.endswith(".known") else state for name, state in states.items()}
 
     def _actor_features(self, look: Look) -> Tensor:
         features = super()._actor_features

@@ -68,13 +68,13 @@ class Demo:
         """One line, as long as it gets."""
         self.console.print(text, soft_wrap=True)
 
-    def stage(self, name: str, place: str, introduction: str, work: Callable[[Demo], Figures]) -> None:
-        """Do a stage that is not done yet, and write down its figures and how long it took; `place` is among all."""
+    def stage(self, name: str, number: str, introduction: str, work: Callable[[Demo], Figures]) -> None:
+        """Do a stage that is not done yet, and write down its figures and how long it took."""
         before = self.stages.get(name, {})
         if before.get("done"):
-            self.say(f"[bold]{place}, {name}[/]: done before, in {before['seconds']:.0f} s")
+            self.say(f"[bold]{number}, {name}[/]: done before, in {before['seconds']:.0f} s")
             return
-        self.say(f"\n[bold]{place}, {name}[/]: {introduction}")
+        self.say(f"\n[bold]{number}, {name}[/]: {introduction}")
         start, figures = time.perf_counter(), Figures(done=False)
         try:
             figures = {"done": True} | work(self)
@@ -108,11 +108,12 @@ def run_demo(out: Path, config: Path, scale: Scale | None = None) -> Demo:
     demo = _begin(out, config, scale or Scale())
     place = escape(str(out))
     demo.say(
-        "A ballbot learns to see its way over rough ground, in seven or eight minutes on two cores. "
+        "A ballbot learns to see its way over rough ground: seven or eight minutes on two cores at full length. "
         f"Everything goes to {place}/; Ctrl-C may interrupt, and the same command goes on."
     )
-    for number, (name, introduction, work) in enumerate(_stages(demo), 1):
-        demo.stage(name, f"{number} of {len(_stages(demo))}", introduction, work)
+    stages = _stages(demo)
+    for number, (name, introduction, work) in enumerate(stages, 1):
+        demo.stage(name, f"{number} of {len(stages)}", introduction, work)
     demo.say(f"\n[bold]Done[/] in {_minutes(demo.seconds)}. See for yourself:")
     demo.say(f"  video   {place}/video.mp4\n  report  {place}/report.html")
     demo.say(f"  again   poise play {place}/run --seed 7   |   poise evaluate {place}/run")
