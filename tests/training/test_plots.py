@@ -1,4 +1,5 @@
 import re
+import shutil
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
@@ -7,8 +8,10 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 
+from poise.config import save_yaml
 from poise.errors import InvalidValueError, MissingFileError, PoiseError
-from poise.training.curves import _medians, evaluated, find_runs, logged, read_runs
+from poise.training.config import RunConfig
+from poise.training.curves import _medians, evaluated, find_runs, logged, read_runs, with_earlier
 from poise.training.plots import PALETTE, learning_curves_svg, plot_runs
 
 
@@ -111,7 +114,7 @@ def test_what_cannot_be_plotted_is_refused(tmp_path: Path, write_run: Callable[.
 
 
 def test_inline_drawings_share_a_page(tmp_path: Path, write_run: Callable[..., Path]) -> None:
-    drawings = learning_curves_svg(write_run(tmp_path / "run"))
+    drawings = learning_curves_svg(*read_runs([write_run(tmp_path / "run")]))
     assert [drawing.title for drawing in drawings] == [
         "Return, evaluated",
         "Survival, evaluated",
@@ -145,3 +148,19 @@ class _Balance(HTMLParser):
 
     def handle_endtag(self, tag: str) -> None:
         assert self.open.pop() == tag
+
+
+def test_a_run_goes_on_from_the_one_it_began_with(tmp_path: Path, write_run: Callable[..., Path]) -> None:
+    first = write_run(tmp_path / "first", rows=4, evaluations=1)
+    second = write_run(tmp_path / "second", rows=2, evaluations=1, initial_policy=str(first))
+    third = write_run(tmp_path / "third", rows=1, evaluations=0, initial_policy=str(second))
+    whole = with_earlier(*read_runs([third]))
+    assert whole.progress["step"].tolist() == [1000, 2000, 3000, 4000, 5000, 6000, 7000]
+    assert whole.progress["time/seconds"].tolist() == [30.0 * i for i in range(1, 8)]
+    assert whole.progress["episode/return"].tolist() == [10, 20, 30, 40, 10, 20, 10]
+    assert [entry["step"] for entry in whole.evaluations] == [2000, 6000]
+    assert (whole.folder, whole.config.initial_policy) == (third, str(second))
+    save_yaml(first / "config.yaml", RunConfig(initial_policy=str(third)))  # where it came from has been trained anew
+    assert len(with_earlier(*read_runs([third])).progress["step"]) == 7
+    shutil.rmtree(first)
+    assert with_earlier(*read_runs([third])).progress["step"].tolist() == [1000, 2000, 3000]

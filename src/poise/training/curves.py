@@ -3,7 +3,7 @@
 import glob
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -89,6 +89,44 @@ def read_runs(folders: list[Path]) -> list[Run]:
         Run(folder, name, read_config(folder), _progress(folder), _evaluations(folder / "evaluations.json"))
         for folder, name in zip(folders, _names(folders), strict=True)
     ]
+
+
+def with_earlier(run: Run) -> Run:
+    """A run with the log and the evaluations of those that it goes on from, as if they had been one.
+
+    It goes on from the run whose policy it began with; from none, where that is no longer there.
+
+    Raises:
+        PoiseError: an earlier one is damaged.
+    """
+    chain = [run]
+    while chain[0].config.initial_policy is not None:
+        folder = Path(chain[0].config.initial_policy)
+        known = {each.folder.absolute() for each in chain}
+        if not (folder / CONFIG).exists() or folder.absolute() in known:
+            break
+        chain = [*read_runs([folder]), *chain]
+    whole = chain[0]
+    for later in chain[1:]:
+        whole = _joined(whole, later)
+    return replace(whole, folder=run.folder, name=run.name, config=run.config)
+
+
+def _joined(earlier: Run, later: Run) -> Run:
+    """Two logs as one: the later one's steps and seconds count on."""
+    offsets = {name: _last(earlier.progress.get(name)) for name in (STEP, SECONDS)}
+    progress = {}
+    for name in earlier.progress.keys() | later.progress.keys():
+        before, after = (run.progress.get(name, np.full(len(run.progress[STEP]), np.nan)) for run in (earlier, later))
+        progress[name] = np.concatenate([before, after + offsets.get(name, 0)])
+    evaluations = [entry | {"step": entry["step"] + int(offsets[STEP])} for entry in later.evaluations]
+    return replace(later, progress=progress, evaluations=earlier.evaluations + evaluations)
+
+
+def _last(column: NDArray[Any] | None) -> float:
+    """Its last number, 0 if there is none."""
+    known = np.empty(0) if column is None else column[np.isfinite(column)]
+    return float(known[-1]) if len(known) else 0.0
 
 
 def _names(folders: list[Path]) -> list[str]:

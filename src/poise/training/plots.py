@@ -190,17 +190,12 @@ class Drawing(NamedTuple):
     svg: str
 
 
-def learning_curves_svg(run: Path | str) -> list[Drawing]:
-    """The curves of one run that have been logged.
-
-    Raises:
-        PoiseError: there is no such run, or it is damaged.
-    """
-    [found] = read_runs([Path(run)])
+def learning_curves_svg(run: Run) -> list[Drawing]:
+    """The curves of one run that have been logged."""
     drawings: list[Drawing] = []
     with style.context(_STYLE):
         for panel in REPORTED:
-            curve = panel.curve(found)
+            curve = panel.curve(run)
             if curve is not None:
                 figure = Figure(figsize=(4.2, 2.5), layout="constrained")
                 _draw(figure.subplots(), panel, [curve], [_Look("#0000fe", "-", "")])

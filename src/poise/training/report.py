@@ -17,7 +17,7 @@ from poise.cores import available_cores
 from poise.errors import InvalidValueError, MissingFileError
 from poise.files import explained, write_atomically
 from poise.training.callbacks import describe
-from poise.training.curves import Run, read_runs
+from poise.training.curves import Run, read_runs, with_earlier
 from poise.training.markup import Html, file_uri, join, tag
 from poise.training.plots import learning_curves_svg
 from poise.training.report_results import Report, checked, first_of, table, tiles
@@ -54,12 +54,12 @@ def write_report(
     folder, out = Path(run), Path(out)
     if out.suffix.lower() not in (".html", ".htm"):
         raise InvalidValueError(f"{out} must end in .html: a report is a web page")
-    [found] = read_runs([folder])
+    found = with_earlier(*read_runs([folder]))
     measured = {name: checked(name, report) for name, report in (evaluations or {}).items()}
     sections = [
         _video_section(found, _existing(video) or _latest_video(folder), out),
         _result_section(measured),
-        _curves_section(folder),
+        _curves_section(found),
         _sight_section(_existing(reconstructions)),
         _episodes_section(folder, measured),
         _configuration_section(found),
@@ -146,8 +146,8 @@ def _result_section(measured: Mapping[str, Report]) -> Html | None:
     return _section("How good it is", text, scale, tiles(first_of(measured)), table(measured))
 
 
-def _curves_section(folder: Path) -> Html | None:
-    drawings = learning_curves_svg(folder)
+def _curves_section(run: Run) -> Html | None:
+    drawings = learning_curves_svg(run)
     if not drawings:
         return None
     charts = [tag("figure", tag("figcaption", drawing.title), Html(drawing.svg)) for drawing in drawings]
