@@ -125,13 +125,6 @@ def test_adaptive_rate_falls_when_the_policy_runs_away(make_ppo: MakePPO, experi
     assert rates[-1] < 1e-3
 
 
-def test_adaptive_rate_may_change_within_an_update(make_ppo: MakePPO, experience: Experience) -> None:
-    adaptive = {"every": "step", "desired_kl": 1.0, "factor": 2.0, "min_learning_rate": 1e-7}
-    ppo = make_ppo(learning_rate=1e-6, adaptive_kl=adaptive, num_epochs=1, num_minibatches=5)
-    rates = [ppo.update(experience(ppo), torch.zeros(6), 0.0)["learning_rate"] for _ in range(2)]
-    assert rates == pytest.approx([16e-6, 512e-6])  # of the fifth step and of the tenth
-
-
 def test_adaptive_rate_of_a_schedule_that_starts_at_zero(make_ppo: MakePPO, experience: Experience) -> None:
     ppo = make_ppo(learning_rate={"values": [0.0, 1e-3]}, adaptive_kl={}, num_epochs=2, num_minibatches=1)
     assert ppo.update(experience(ppo), torch.zeros(6), 0.0)["learning_rate"] == 0.0

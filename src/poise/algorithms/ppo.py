@@ -30,16 +30,14 @@ COLUMNS = ("actions", "log_probs", "values", "advantages", "returns", "distribut
 
 
 class AdaptiveKlConfig(Config):
-    """The actor's learning rate, steered so that the KL of an update is about `desired_kl`.
+    """The actor's learning rate, steered from update to update so that the mean KL of each is about `desired_kl`.
 
-    Steered at every step (Rudin et al., arXiv 2109.11978), the rate races up while the policy has hardly moved yet, and
-    most steps are then made at a low one: large and small steps in turn. Steered once an update, it stays.
+    Within an update the rate stays: steered at every step (Rudin et al., arXiv 2109.11978) it would race up while the
+    policy has hardly moved yet, and most steps would be made at a rate far too low.
     """
 
-    every: Literal["update", "step"] = Field("update", description="when the rate may change")
-
     desired_kl: PositiveScheduled = Field(
-        0.01, description="KL divergence from the policy before the update, of a step or the mean of an update's, nats"
+        0.01, description="mean over an update's steps of the KL divergence from the policy before it, nats"
     )
     factor: float = Field(1.5, gt=1, description="by which the rate changes when the KL is off by more than twofold")
     min_learning_rate: float = Field(1e-5, gt=0)
@@ -73,8 +71,7 @@ class PPOConfig(OptimizationConfig):
 
     @model_validator(mode="after")
     def _steps_to_steer_by(self) -> Self:
-        steps = self.num_epochs * self.num_minibatches
-        if self.adaptive_kl is not None and self.adaptive_kl.every == "update" and steps < 2:
+        if self.adaptive_kl is not None and self.num_epochs * self.num_minibatches < 2:
             raise ValueError("adaptive_kl needs at least 2 steps an update (num_epochs times num_minibatches)")
         return self
 
@@ -126,9 +123,9 @@ class PPO(OnPolicyAlgorithm):
             COLUMNS,
             lambda policy, part: self._loss(policy, part, fraction),
             fraction,
-            lambda measured: self._goes_too_far(measured, fraction),
+            self._goes_too_far,
         )
-        self._adapt("update", summary["kl"], fraction)
+        self._adapt(summary["kl"], fraction)
         summary["explained_variance"] = explained_variance(rollout.values, rollout.returns)
         if config.max_std is not None:
             self.policy.limit_std(value_at(config.max_std, fraction))
@@ -149,16 +146,15 @@ class PPO(OnPolicyAlgorithm):
         self._noise.load_state(state["noise"])
         self._correlation = state["noise_correlation"]
 
-    def _goes_too_far(self, measured: Mapping[str, float], fraction: float) -> bool:
-        """Whether the update is to end with the step that reported this; the rate follows it where that is asked."""
-        self._adapt("step", measured["kl"], fraction)
+    def _goes_too_far(self, measured: Mapping[str, float]) -> bool:
+        """Whether the update is to end with the step that reported this."""
         target = self.config.target_kl
         return target is not None and measured["approximate_kl"] > 1.5 * target
 
-    def _adapt(self, after: Literal["update", "step"], kl: float, fraction: float) -> None:
+    def _adapt(self, kl: float, fraction: float) -> None:
         """Slower from now on when the policy moved too far, faster when hardly at all."""
         adaptive = self.config.adaptive_kl
-        if adaptive is None or adaptive.every != after:
+        if adaptive is None:
             return
         desired = value_at(adaptive.desired_kl, fraction)
         factor = 1.0 / adaptive.factor if kl > 2.0 * desired else adaptive.factor if kl < 0.5 * desired else 1.0
