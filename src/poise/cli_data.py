@@ -176,7 +176,7 @@ def demo_options(parser: Parser) -> None:
         metavar="FILE",
         type=Path,
         default=Path("configs/ballbot/navigate.yaml"),
-        help="run configuration, trained for 900,000 steps at most (default: configs/ballbot/navigate.yaml)",
+        help="run configuration, trained for 800,000 steps at most (default: configs/ballbot/navigate.yaml)",
     )
 
 

@@ -48,7 +48,7 @@ class Scale(NamedTuple):
 
     image_episodes: int = 160
     epochs: int = 10
-    training_steps: int = 900_000
+    training_steps: int = 800_000
     """At most; where the configuration has more, the demo stops on the way: somebody waits."""
     evaluation_episodes: int = 100
     video_seconds: float = 12.0
