@@ -32,8 +32,8 @@ COLUMNS = ("actions", "log_probs", "values", "advantages", "returns", "distribut
 class AdaptiveKlConfig(Config):
     """The actor's learning rate, steered from update to update so that the mean KL of each is about `desired_kl`.
 
-    Within an update the rate stays: steered at every step (Rudin et al., arXiv 2109.11978) it would race up while the
-    policy has hardly moved yet, and most steps would be made at a rate far too low.
+    Within an update the rate stays: steered at every step (Rudin et al., arXiv 2109.11978) it would rise while the
+    policy has hardly moved yet, and fall again at the end, often to its lower bound.
     """
 
     desired_kl: PositiveScheduled = Field(

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from poise.fusion import ObsSegments
+from poise.nn import ChangeMemory
 from poise.policies.actor_critic import ActorCritic
 from poise.policies.config import MemoryConfig
 from poise.policies.look import Calibration, HiddenStates, Look, Sequences, TensorObservation
@@ -34,7 +35,7 @@ class ActorCriticRecurrent(ActorCritic):
 
     def update_normalization(self, observation: TensorObservation, sequences: Sequences | None = None) -> None:
         super().update_normalization(observation, sequences)
-        if sequences is not None and self.config.memory is not None and self.config.memory.changes:
+        if sequences is not None and isinstance(self.memory_a, ChangeMemory):
             look = Calibration(observation, sequences.hidden_states, sequences.starts)
             with torch.no_grad():
                 self._actor_features(look)

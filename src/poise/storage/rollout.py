@@ -128,7 +128,7 @@ class Rollout:
             sequences: keep each environment's steps together, in parts (T, n, ...); otherwise (B, ...).
         """
         chosen = {name: getattr(self, name) for name in columns}
-        whole = self._sequences(chosen) if sequences else self._samples(chosen)
+        whole = Minibatch(self.observations, chosen, self.sequences) if sequences else self._samples(chosen)
         for _ in range(epochs):
             order = torch.randperm(whole.length)
             # Gathered once for the whole epoch: a part is then a slice, which costs nothing.
@@ -139,9 +139,6 @@ class Rollout:
             {name: value.flatten(0, 1) for name, value in group.items()} for group in (self.observations, columns)
         )
         return Minibatch(observations, flat)
-
-    def _sequences(self, columns: dict[str, Tensor]) -> Minibatch:
-        return Minibatch(self.observations, columns, self.sequences)
 
 
 def _column(holder: object, place: str, name: str) -> Tensor:
