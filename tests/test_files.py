@@ -9,7 +9,16 @@ from pathlib import Path
 import pytest
 
 from poise.errors import InvalidValueError, MissingFileError, PoiseError
-from poise.files import aside, check_destination, explained, replacing_folder, settle_folder, standing, write_atomically
+from poise.files import (
+    append,
+    aside,
+    check_destination,
+    explained,
+    replacing_folder,
+    settle_folder,
+    standing,
+    write_atomically,
+)
 
 
 def test_writes_and_replaces_and_leaves_no_neighbour(tmp_path: Path) -> None:
@@ -35,6 +44,28 @@ def test_a_full_disk_leaves_the_old_content(tmp_path: Path, monkeypatch: pytest.
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_appends_and_makes_the_folder(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "note.txt"
+    append(path, b"one")
+    append(path, b"")
+    append(path, b" two")
+    assert path.read_bytes() == b"one two"
+
+
+def test_what_a_disk_takes_only_in_part_is_taken_back(tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource")
+    path = tmp_path / "note.txt"
+    append(path, b"one")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (5, before[1]))
+    try:
+        with pytest.raises(PoiseError, match=r"cannot write .*note\.txt: file too large"):
+            append(path, b" and two")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert path.read_bytes() == b"one"
+
+
 def test_explained_keeps_the_kind_of_error() -> None:
     with pytest.raises(MissingFileError, match="cannot read it: no such file"), explained("read it"):
         Path("/nonexistent/file").read_bytes()
@@ -55,6 +86,14 @@ def test_a_destination_is_checked_before_the_work(tmp_path: Path) -> None:
         check_destination(tmp_path / "deep" / "x.json")
     with pytest.raises(InvalidValueError, match="it is a folder; name a file"):
         check_destination(tmp_path)
+
+
+def test_a_destinations_folder_may_be_one_that_is_made_later(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    check_destination(tmp_path / "deep" / "er" / "x.json", makes_folder=True)
+    with pytest.raises(MissingFileError, match=r"the folder .*file does not exist"):
+        check_destination(tmp_path / "file" / "x.json", makes_folder=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_a_folder_that_may_not_be_written_into(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

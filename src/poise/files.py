@@ -21,8 +21,13 @@ def explained(action: str) -> Iterator[None]:
         if isinstance(error, PoiseError):
             raise
         kind = MissingFileError if isinstance(error, FileNotFoundError) else PoiseError
-        advice = "; free some space and try again" if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
-        raise kind(f"cannot {action}: {(error.strerror or str(error)).lower()}{advice}") from error
+        raise kind(f"cannot {action}: {reason(error)}") from error
+
+
+def reason(error: OSError) -> str:
+    """What the system says, and what to do about a full disk."""
+    advice = "; free some space and try again" if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
+    return (error.strerror or str(error)).lower() + advice
 
 
 def flush_to_disk(path: Path) -> None:
@@ -36,8 +41,12 @@ def flush_to_disk(path: Path) -> None:
         os.close(descriptor)
 
 
-def check_destination(path: Path | None) -> None:
+def check_destination(path: Path | None, makes_folder: bool = False) -> None:
     """Before long work for one file: refuse a `path` where it could not be put afterwards. None stands for no file.
+
+    Args:
+        path: of the file.
+        makes_folder: whether its folder will be made, should it not exist.
 
     Raises:
         MissingFileError: its folder does not exist.
@@ -45,12 +54,15 @@ def check_destination(path: Path | None) -> None:
     """
     if path is None:
         return
-    if not path.parent.is_dir():
-        raise MissingFileError(f"cannot write {path}: the folder {path.parent} does not exist; make it first")
+    folder = path.parent
+    while makes_folder and not folder.exists():
+        folder = folder.parent
+    if not folder.is_dir():
+        raise MissingFileError(f"cannot write {path}: the folder {folder} does not exist; make it first")
     if path.is_dir():
         raise InvalidValueError(f"cannot write {path}: it is a folder; name a file")
-    if not os.access(path.parent, os.W_OK):
-        raise InvalidValueError(f"cannot write {path}: no permission to write into the folder {path.parent}")
+    if not os.access(folder, os.W_OK):
+        raise InvalidValueError(f"cannot write {path}: no permission to write into the folder {folder}")
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
@@ -70,6 +82,23 @@ def write_atomically(path: Path, content: str | bytes) -> None:
             temporary.unlink(missing_ok=True)
             raise
         flush_to_disk(path.parent)
+
+
+def append(path: Path, content: bytes) -> None:
+    """Write `content` at the end of the file `path`; make it and its folder if need be.
+
+    Raises `PoiseError` when the disk refuses; the file then ends where it ended before.
+    """
+    with explained(f"write {path}"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("ab", buffering=0) as file:
+            end = file.tell()
+            try:
+                while content:  # a disk that takes only part says why when it is given the rest
+                    content = content[file.write(content) :]
+            except BaseException:  # Ctrl-C included
+                os.truncate(path, end)
+                raise
 
 
 @contextmanager

@@ -81,7 +81,7 @@ def test_random_episodes_stay_inside_the_observation_space(make_robots: MakeRobo
     ("options", "sentence"),
     [
         ({"terrain": {"nodes": 292}}, "terrain.nodes must be odd"),
-        ({"terrain": {"scale": -1.0}}, "terrain.scale must be greater than 0, got -1.0"),
+        ({"terrain": {"scale": -1.0}}, "terrain.scale must be at least 1, got -1.0"),
         ({"terain": {}}, "unknown key 'terain'; did you mean 'terrain'?"),
         ({"terrain": {"octave": 4}}, "did you mean 'octaves'?"),
         ({"cameras": {"rate": 0}}, "cameras.rate must be greater than 0, got 0"),
@@ -130,6 +130,7 @@ def test_commanded_goals(make_robots: MakeRobots) -> None:
     env.set_goal(np.array([[3.0, 4.0], [-2.0, 0.0]]))
     observation, _, _, _, info = env.step(np.zeros((2, 3)))
     np.testing.assert_allclose(observation["goal"], [[0.6, 0.8], [-1.0, 0.0]])
+    assert env.task.goal(0) == pytest.approx((0.6, 0.8))
     np.testing.assert_allclose(info["speed"][1], -observation["vel"][1, 0], rtol=1e-5)
 
 
@@ -141,6 +142,9 @@ def test_pictures() -> None:
     assert picture.shape == (480, 640, 3)
     assert picture.dtype == np.uint8
     assert picture.std() > 10
+    one.task.vision = None
+    rows, cols = np.nonzero((one.render() != picture).any(axis=-1))
+    assert (rows.min(), cols.min()) > (320, 380)  # the depth images are in their corner
     one.close()
     silent = BallbotEnv(**BLIND)
     silent.reset(seed=0)

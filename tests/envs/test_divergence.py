@@ -1,9 +1,10 @@
 """A simulation that blows up ends an episode, and nothing else."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import mujoco
 import numpy as np
 import pytest
 from mujoco.batch import SimulationError
@@ -16,8 +17,14 @@ ZERO = np.zeros((3, 3))
 
 
 @pytest.fixture(autouse=True)
-def _mujoco_writes_its_log_elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def _mujoco_stays_silent(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> Iterator[None]:
+    """It prints no warning of what is counted here, and leaves no MUJOCO_LOG.TXT."""
     monkeypatch.chdir(tmp_path)
+    yield
+    assert capfd.readouterr() == ("", "")
+    assert list(tmp_path.iterdir()) == []
 
 
 def assert_finite(values: Any, where: str = "") -> None:
@@ -82,3 +89,25 @@ def test_a_robot_that_mujoco_gives_up_on_is_terminated(
     assert info["final_info"]["diverged"].tolist() == [False, False, True]
     assert_finite(observation)
     assert not env.step(ZERO)[2].any()
+
+
+def test_other_simulations_are_warned_of_as_before(make_robots: MakeRobots) -> None:
+    env = make_robots(1, **OPTIONS)
+    env.reset(seed=0)
+    model = mujoco.MjModel.from_xml_string(
+        "<mujoco><worldbody><body><freejoint/><geom size='1'/></body></worldbody></mujoco>"
+    )
+    data = mujoco.MjData(model)
+    data.qpos[0] = np.nan
+    heard: list[str] = []
+    before = mujoco.get_mju_user_warning()
+    mujoco.set_mju_user_warning(heard.append)
+    try:
+        env.task.simulation.qvel[0, 0] = np.nan
+        env.step(np.zeros((1, 3)))
+        assert heard == []
+        mujoco.mj_step(model, data)
+    finally:
+        mujoco.set_mju_user_warning(before)
+    assert len(heard) == 1
+    assert "QPOS" in heard[0]

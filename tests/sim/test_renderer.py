@@ -144,7 +144,7 @@ def test_the_camera_stays_above_the_hills_and_looks_along_the_goal(
         np.testing.assert_allclose(shot.axes @ shot.axes.T, np.eye(3), atol=1e-12)
 
 
-def test_a_picture_shows_the_goal_and_the_depth_images(model: mujoco.MjModel, hills: np.ndarray) -> None:
+def test_a_picture_shows_the_goal(model: mujoco.MjModel, hills: np.ndarray) -> None:
     pose = model.qpos0.copy()
     pose[[2, model.joint("ball").qposadr[0] + 2]] += 0.11
     view = SceneView(model, 320, 240, opengl=False)
@@ -154,13 +154,6 @@ def test_a_picture_shows_the_goal_and_the_depth_images(model: mujoco.MjModel, hi
     changed = np.abs(plain.astype(int) - arrow).max(-1) > 8
     assert 100 < changed.sum() < 6000
     assert (arrow[changed].mean(0) @ [0.5, 0.5, -1.0]) > 40.0  # yellow
-    images = np.ones((2, 64, 64), np.float32)
-    images[:, :32] = 0.1
-    inset = view.render(pose, hills, images=images)
-    rows, cols = np.nonzero((inset != plain).any(-1))
-    assert rows.min() > 160
-    assert cols.min() > 170
-    np.testing.assert_array_equal(inset[:160], plain[:160])
 
 
 def test_hills_are_lit_from_the_sun(model: mujoco.MjModel, hills: np.ndarray) -> None:

@@ -58,13 +58,35 @@ def test_options_pass_their_parameters_on() -> None:
     np.testing.assert_array_equal(options.generate(9), perlin_terrain(65, 10.0, 2, 0.5, 2.5, 9))
 
 
+@pytest.mark.parametrize("scale", [1.0, 10_000.0])
+@pytest.mark.parametrize("nodes", [3, 2049])
+def test_the_most_extreme_options_give_ground_nevertheless(nodes: int, scale: float) -> None:
+    heights = TerrainOptions(nodes=nodes, scale=scale, octaves=12, persistence=1.0, lacunarity=8.0).generate(0)
+    assert (heights.min(), heights.max()) == (0.0, 1.0)
+
+
+def test_heights_that_are_not_finite_are_never_handed_out() -> None:
+    unchecked = TerrainOptions(nodes=33, octaves=12).model_copy(update={"lacunarity": 1e30})
+    with pytest.raises(PoiseError, match="heights are not finite"):
+        unchecked.generate(0)
+
+
 def test_a_cell_is_the_distance_of_neighbouring_nodes() -> None:
     assert TerrainOptions(nodes=293, half_size=5.0).cell == pytest.approx(10.0 / 292)
 
 
 @pytest.mark.parametrize(
     ("wrong", "key"),
-    [({"nodes": 292}, "nodes"), ({"height": -0.1}, "height"), ({"octaves": 0}, "octaves"), ({"heigth": 0.1}, "heigth")],
+    [
+        ({"nodes": 292}, "nodes"),
+        ({"height": -0.1}, "height"),
+        ({"octaves": 0}, "octaves"),
+        ({"heigth": 0.1}, "heigth"),
+        ({"lacunarity": 1e30}, "lacunarity"),
+        ({"scale": 1e-300}, "scale"),
+        ({"scale": 1e30}, "scale"),
+        ({"half_size": 1e308}, "half_size"),
+    ],
 )
 def test_impossible_terrain_is_refused(wrong: dict[str, float], key: str) -> None:
     with pytest.raises((PoiseError, ValueError), match=key):

@@ -24,10 +24,10 @@ def write_run() -> Callable[..., Path]:
 def _write_run(folder: Path, seed: int = 0, evaluations: int = 3, rows: int = 6, **config: Any) -> Path:
     """A run of `rows` iterations of 1000 steps and 30 s, evaluated every 2000; its returns rise by 10 each."""
     save_yaml(folder / "config.yaml", RunConfig(seed=seed, **config))
-    with MetricsLogger(folder, tensorboard=False) as logger:
-        for i in range(1, rows + 1):
-            time = {"time/seconds": 30.0 * i, "time/steps_per_second": 1000.0 / 30.0}
-            logger.log(1000 * i, {"episode/return": 10.0 * i, "update/explained_variance": 0.1 * i, **time})
+    logger = MetricsLogger(folder, tensorboard=False)
+    for i in range(1, rows + 1):
+        time = {"time/seconds": 30.0 * i, "time/steps_per_second": 1000.0 / 30.0}
+        logger.log(1000 * i, {"episode/return": 10.0 * i, "update/explained_variance": 0.1 * i, **time})
     history = [_evaluation(2000 * i, 10.0 * i) for i in range(1, evaluations + 1)]
     (folder / "evaluations.json").write_text(json.dumps(history))
     return folder

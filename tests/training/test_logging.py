@@ -61,7 +61,7 @@ def test_values_are_read_back_exactly(tmp_path: Path) -> None:
 
 
 def test_a_row_without_metrics_and_an_unused_logger(tmp_path: Path) -> None:
-    logger(tmp_path / "unused").close()
+    logger(tmp_path / "unused")
     assert not (tmp_path / "unused").exists()
     logger(tmp_path).log(5, {})
     assert text(tmp_path) == "step\n5\n"
@@ -161,6 +161,35 @@ def test_no_progress_there(tmp_path: Path) -> None:
         read_progress(tmp_path)
 
 
+_UNTIL_FULL = """
+import resource, sys
+from poise.cli_ends import exit_code
+from poise.training.logging import MetricsLogger
+
+def fill():
+    log = MetricsLogger(sys.argv[1])
+    log.log(0, {"a name that is in every event, and once in the table": 0.0})
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000))
+    for step in range(1, 1000):
+        log.log(step, {"a name that is in every event, and once in the table": step})
+
+sys.exit(exit_code(fill))
+"""
+
+
+def test_a_disk_that_fills_up_is_one_sentence(tmp_path: Path) -> None:
+    """A real limit, on files of 4000 bytes, which TensorBoard's meets first."""
+    pytest.importorskip("resource")
+    ended = subprocess.run([sys.executable, "-c", _UNTIL_FULL, str(tmp_path)], capture_output=True, text=True)
+    (events,) = (tmp_path / "tensorboard").iterdir()
+    assert ended.stderr == f"error: cannot write {events}: file too large\n"
+    assert ended.returncode == 2
+    logged = scalars(tmp_path, "a name that is in every event, and once in the table")
+    assert 20 < len(logged) < 100
+    assert logged == [(step, step) for step in range(len(logged))]
+    assert read_progress(tmp_path)["step"].tolist() == list(range(len(logged) + 1))
+
+
 @pytest.mark.parametrize("metrics", [{"x": 2.0}, {"new": 2.0}])
 def test_a_full_disk_leaves_the_rows_before(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, metrics: dict[str, float]
@@ -218,14 +247,13 @@ def scalars(run: Path, name: str) -> list[tuple[int, float]]:
 
 
 def test_tensorboard_shows_a_resumed_run_once(tmp_path: Path) -> None:
-    with MetricsLogger(tmp_path) as log:
-        for step in (10, 20, 30):
-            log.log(step, {"train/x": step, "y": 0.5})
-    with MetricsLogger(tmp_path) as log:
-        log.restore(20)
-        log.log(30, {"train/x": -30})
-        log.close()
-        log.log(40, {"train/x": -40})
+    log = MetricsLogger(tmp_path)
+    for step in (10, 20, 30):
+        log.log(step, {"train/x": step, "y": 0.5})
+    log = MetricsLogger(tmp_path)
+    log.restore(20)
+    log.log(30, {"train/x": -30})
+    log.log(40, {"train/x": -40})
     assert scalars(tmp_path, "train/x") == [(10, 10), (20, 20), (30, -30), (40, -40)]
     assert scalars(tmp_path, "y") == [(10, 0.5), (20, 0.5)]
     assert read_progress(tmp_path)["train/x"].tolist() == [10, 20, -30, -40]
@@ -236,7 +264,15 @@ def test_what_state_counts_is_on_disk(tmp_path: Path) -> None:
     log.log(10, {"x": 1})
     log.state()
     assert scalars(tmp_path, "x") == [(10, 1.0)]
-    log.close()
+
+
+def test_tensorboard_is_shown_every_kind_of_number(tmp_path: Path) -> None:
+    values = [0.1, -math.inf, math.nan, 1e300]  # it has single precision
+    log = MetricsLogger(tmp_path)
+    for step, value in enumerate(values):
+        log.log(step, {"x": value})
+    shown = [value for _, value in scalars(tmp_path, "x")]
+    np.testing.assert_array_equal(shown, [np.float32(0.1), -math.inf, math.nan, math.inf])
 
 
 def test_without_tensorboard_there_is_no_folder(tmp_path: Path) -> None:

@@ -79,6 +79,39 @@ def test_the_figures_are_those_of_the_evaluations(tmp_path: Path, write_run: Wri
     assert "5.5" in rows[3]
 
 
+def _told(folder: Path, run: Path, *names: str) -> str:
+    """The text of a report of a run's policy beside others."""
+    measured = {name: _evaluation([True] * 2, [80.0, 90.0]) for name in ("it", *names)}
+    return Page(write_report(run, folder / "a.html", measured)).text
+
+
+@pytest.mark.parametrize(
+    ("training", "evaluation", "is_usual"),
+    [
+        ({}, {}, True),
+        ({"decimation": 10, "goal": {"observed": True}, "rewards": {"effort": 0.001}}, {"rewards": {}}, True),
+        ({"max_steps": 2000}, {"max_steps": 4000}, True),
+        ({"max_steps": 2000}, {}, False),
+        ({"rewards": {"failure": 1.0}}, {}, False),
+        ({"goal": {"kind": "sampled"}}, {}, False),
+        ({}, {"timestep": 0.001}, False),
+    ],
+)
+def test_what_a_return_means_is_told_where_it_is_the_data_sheets(
+    tmp_path: Path, write_run: WriteRun, training: dict[str, Any], evaluation: dict[str, Any], is_usual: bool
+) -> None:
+    run = write_run(tmp_path / "run", env={"options": training}, evaluation={"options": evaluation})
+    assert ("Standing still for all of it returns 80" in _told(tmp_path, run)) == is_usual
+    other = write_run(tmp_path / "other", env={"id": "CartPole-v1"})
+    assert "Standing still" not in _told(tmp_path, other)
+
+
+def test_baselines_are_explained_where_they_are_shown(tmp_path: Path, write_run: WriteRun) -> None:
+    run = write_run(tmp_path / "run")
+    assert "lqr to stand still" in _told(tmp_path, run, "do-nothing", "pid", "lqr")
+    assert "lqr" not in _told(tmp_path, run, "do-nothing")
+
+
 def test_intervals_are_drawn_to_one_scale(tmp_path: Path, write_run: WriteRun) -> None:
     good, bad = _evaluation([True] * 2, [90.0, 110.0]), _evaluation([True] * 2, [50.0, 50.0])
     page = Page(write_report(write_run(tmp_path / "run"), tmp_path / "a.html", {"good": good, "bad": bad}))

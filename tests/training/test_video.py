@@ -10,7 +10,7 @@ import pytest
 
 from poise.errors import InvalidValueError, PoiseError
 from poise.training.mp4 import mp4_writer
-from poise.training.overlay import draw_alert, draw_depth, draw_readouts
+from poise.training.overlay import draw_alert, draw_readouts
 from poise.training.video import record_video
 
 BALLBOT = "poise/Ballbot-v0"
@@ -130,6 +130,25 @@ def test_an_environment_without_pictures_is_refused(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+class Unequipped(Painter):
+    """Finds out what it lacks when it draws."""
+
+    def render(self) -> Any:
+        raise gym.error.DependencyNotInstalled(
+            'pygame is not installed, run `pip install "gymnasium[classic-control]"`'
+        )
+
+
+def test_what_it_lacks_to_draw_is_named(tmp_path: Path) -> None:
+    gym.register("Unequipped-v0", Unequipped)
+    try:
+        with pytest.raises(PoiseError, match=r"cannot draw itself: pygame is not installed, run `pip install"):
+            record_video(Still, "Unequipped-v0", {}, tmp_path / "a.mp4")
+    finally:
+        del gym.registry["Unequipped-v0"]
+    assert list(tmp_path.iterdir()) == []
+
+
 class Blind(Painter):
     metadata: ClassVar[dict[str, Any]] = {"render_modes": ["human"]}
 
@@ -190,12 +209,3 @@ def test_what_is_drawn_stays_in_its_corner() -> None:
     assert (warned[:430] == 100).all()
     assert tuple(warned[450, 15]) > (150, 0, 0)
     assert (picture == 100).all()
-
-
-def test_near_is_yellow_and_far_is_dark() -> None:
-    picture = np.zeros((480, 640, 3), np.uint8)
-    near, far = np.zeros((4, 4), np.float32), np.full((4, 4), 2.0, np.float32)
-    drawn = draw_depth(picture, [near, far], max_depth=2.0)
-    left, right = drawn[400, 640 - 18 - 112 - 6 - 56], drawn[400, 640 - 18 - 56]
-    np.testing.assert_array_equal(left, [253, 231, 37])  # the ends of viridis
-    np.testing.assert_array_equal(right, [68, 1, 84])

@@ -23,7 +23,9 @@ class RewardOptions(Config):
 class GoalOptions(Config):
     """Where to go: one direction, a new one every episode, or one commanded from outside through `set_goal`."""
 
-    kind: Literal["fixed", "sampled", "commanded"] = "fixed"
+    kind: Literal["fixed", "sampled", "commanded"] = Field(
+        "fixed", description="one direction, a new one for each episode, or set_goal's"
+    )
     direction: tuple[float, float] = Field(
         (0.0, 1.0), description="of a fixed goal, and a commanded one's first; x and y, world frame"
     )
@@ -76,7 +78,7 @@ class StartOptions(Config):
 class CameraOptions(Config):
     """The two depth cameras."""
 
-    enabled: bool = True
+    enabled: bool = Field(True, description="whether robots have them; false leaves them blind")
     height: int = Field(64, ge=4, le=1024, description="pixels")
     width: int = Field(64, ge=4, le=1024, description="pixels")
     rate: float = Field(
@@ -89,7 +91,7 @@ class CameraOptions(Config):
 class HeightScanOptions(Config):
     """Ground heights around the robot, told as they are: for critics and teachers, no robot has them."""
 
-    enabled: bool = False
+    enabled: bool = Field(False, description="add them to the observation as 'heights'")
     size: int = Field(7, ge=1, le=65, description="points along each side of a square grid centred below the ball, odd")
     spacing: float = Field(0.1, gt=0, le=1, description="distance of neighbouring points, m")
 
@@ -104,7 +106,7 @@ class HeightScanOptions(Config):
 class FieldAheadOptions(Config):
     """The field of a course ahead as `engaging_block`, one-hot: flat, rough, uphill, downhill."""
 
-    enabled: bool = False
+    enabled: bool = Field(False, description="add it to the observation; needs terrain.kind 'course'")
     distance: float = Field(0.2, ge=0, le=5, description="from the ball along y, m")
     signed: bool = Field(
         False, description="flat, rough, slope, and then the slope's rise, m, negative downhill, for a climb mutex"
@@ -159,7 +161,9 @@ class BallbotOptions(Config):
         "rotation_vector", description="how orientation is given, rad"
     )
     timestep: float = Field(0.002, gt=0, le=0.01, description="of the physics, s")
-    integrator: Literal["implicitfast", "rk4"] = "implicitfast"
+    integrator: Literal["implicitfast", "rk4"] = Field(
+        "implicitfast", description="of the physics; rk4, the finer one, costs 3-4 times as much"
+    )
 
     @model_validator(mode="after")
     def _fields_are_there(self) -> Self:

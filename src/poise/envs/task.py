@@ -157,13 +157,20 @@ class BallbotTask:
 
     def picture(self, robot: int) -> NDArray[np.uint8]:
         """(480, 640, 3) a robot seen from outside, its goal drawn on the ground and its depth images in a corner."""
-        if self._scene_view is None:
-            from poise.sim.renderer import SceneView  # brings OpenGL with it, which few processes need
+        from poise.sim.insets import draw_depth  # this and OpenGL are what few processes need
+        from poise.sim.renderer import SceneView
 
+        if self._scene_view is None:
             self._scene_view = SceneView(self.simulation.model)
-        goal = (float(self._goal[robot, 0]), float(self._goal[robot, 1]))
-        depth = None if self.vision is None else self.vision.depth(robot)
-        return self._scene_view.render(self.simulation.qpos[robot], self.simulation.heights[robot], goal, depth)
+        qpos, heights = self.simulation.qpos[robot], self.simulation.heights[robot]
+        picture = self._scene_view.render(qpos, heights, self.goal(robot))
+        if self.vision is None:
+            return picture
+        return draw_depth(picture, list(self.vision.depth(robot)), self.options.cameras.max_depth)
+
+    def goal(self, robot: int) -> tuple[float, float]:
+        """Unit vector of where a robot is to go; x and y, world frame."""
+        return float(self._goal[robot, 0]), float(self._goal[robot, 1])
 
     def set_goal(self, directions: NDArray[Any]) -> None:
         """Command every robot's goal: (2,) or (N, 2), any length but zero; x and y, world frame.

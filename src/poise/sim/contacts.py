@@ -28,7 +28,7 @@ from numba import carray, cfunc, njit, types
 from numba.extending import intrinsic
 
 from poise.errors import PoiseError
-from poise.sim.layout import field_offset
+from poise.sim.layout import field_offset, struct_size
 from poise.sim.terrain_contact import sphere_terrain
 
 CONTACT_MARK = 40960.25
@@ -38,7 +38,6 @@ _HFIELD = int(mujoco.mjtGeom.mjGEOM_HFIELD)
 _SPHERE = int(mujoco.mjtGeom.mjGEOM_SPHERE)
 _CAPSULE = int(mujoco.mjtGeom.mjGEOM_CAPSULE)
 _NUM_TYPES = int(mujoco.mjtGeom.mjNGEOMTYPES)
-_PRECONTACT_DOUBLES = 10
 
 # int collide(const mjModel* m, mjData* d, mjPreContact* contact, int geom1, int geom2, mjtNum margin), pointers as
 # integers
@@ -101,6 +100,7 @@ def _is_marked_function() -> Callable[[int, int], bool]:
 def _aligned_sphere_capsule(stock: Any, is_marked: Callable[[int, int], bool]) -> Any:
     """`mjc_SphereCapsule` with the capsule's axis as the first tangent of a marked capsule's contact."""
     xmat = field_offset("mjData", "geom_xmat")
+    length = struct_size("mjPreContact") // 8
     tangent = field_offset("mjPreContact", "tangent") // 8
 
     @cfunc(_COLLIDE, error_model="numpy")
@@ -108,7 +108,7 @@ def _aligned_sphere_capsule(stock: Any, is_marked: Callable[[int, int], bool]) -
         count = stock(model, data, contact, sphere, capsule, margin)
         if count > 0 and is_marked(model, capsule):
             rotation = _array(data, xmat, 9 * (capsule + 1), np.float64)[9 * capsule :]
-            written = carray(_pointer(contact), _PRECONTACT_DOUBLES, np.float64)
+            written = carray(_pointer(contact), length, np.float64)
             for i in range(3):
                 written[tangent + i] = rotation[3 * i + 2]
         return count
@@ -118,6 +118,7 @@ def _aligned_sphere_capsule(stock: Any, is_marked: Callable[[int, int], bool]) -
 
 def _single_hfield_sphere(stock: Any, is_marked: Callable[[int, int], bool]) -> Any:
     """One contact at the closest point between a marked sphere and a marked heightfield, else MuJoCo's own."""
+    length = struct_size("mjPreContact") // 8
     xpos = field_offset("mjData", "geom_xpos")
     xmat = field_offset("mjData", "geom_xmat")
     geom_size = field_offset("mjModel", "geom_size")
@@ -140,7 +141,7 @@ def _single_hfield_sphere(stock: Any, is_marked: Callable[[int, int], bool]) -> 
         nodes = _array(model, heights, start + rows * cols, np.float32)[start:]
         positions = _array(data, xpos, 3 * (max(hfield, sphere) + 1), np.float64)
         return sphere_terrain(
-            carray(_pointer(contact), _PRECONTACT_DOUBLES, np.float64),
+            carray(_pointer(contact), length, np.float64),
             nodes.reshape((rows, cols)),
             (extent[0], extent[1], extent[2]),
             positions[3 * hfield : 3 * hfield + 3],

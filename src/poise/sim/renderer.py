@@ -77,7 +77,6 @@ class SceneView:
         qpos: NDArray[np.float64],
         terrain: NDArray[np.float32],
         goal: tuple[float, float] | None = None,
-        images: NDArray[np.float32] | None = None,
     ) -> NDArray[np.uint8]:
         """A picture (H, W, 3).
 
@@ -85,7 +84,6 @@ class SceneView:
             qpos: (nq,) configuration.
             terrain: (rows, cols) node heights in [0, 1].
             goal: unit vector of the way to travel, drawn as an arrow; the camera looks along it, from behind and aside.
-            images: (C, h, w) the robot's depth images, m, to show in the corner.
         """
         if self._rays is not None:
             picture = self._rays.render(qpos, terrain, goal)
@@ -95,8 +93,6 @@ class SceneView:
             picture, _ = self._opengl.render(
                 qpos, tracking_camera(qpos[:3], goal), None if goal is None else _arrow(qpos, goal)
             )
-        if images is not None:
-            _inset(picture, images)
         return picture
 
     def close(self) -> None:
@@ -109,18 +105,3 @@ def _arrow(qpos: NDArray[np.float64], goal: tuple[float, float]) -> NDArray[np.f
     """(2, 3) ends of the goal's arrow, at the height of the ball, m."""
     ahead = np.array([*goal, 0.0])
     return qpos[:3] - (0.0, 0.0, 0.1) + np.outer((0.3, 0.75), ahead)
-
-
-def _inset(picture: NDArray[np.uint8], images: NDArray[np.float32]) -> None:
-    """Draw depth images side by side into the lower right corner, near bright, up to a quarter of the picture high."""
-    scale = max(picture.shape[0] // (4 * images.shape[1]), 1)
-    border = max(scale // 2, 1)
-    right = picture.shape[1] - 2 * border
-    for image in images[::-1]:
-        shades = (255.0 * (1.0 - np.clip(image / max(float(images.max()), 1e-6), 0.0, 1.0)) ** 0.8).astype(np.uint8)
-        shades = np.kron(shades, np.ones((scale, scale), np.uint8))
-        height, width = shades.shape
-        bottom = picture.shape[0] - 2 * border
-        picture[bottom - height - border : bottom + border, right - width - border : right + border] = 245
-        picture[bottom - height : bottom, right - width : right] = shades[..., None]
-        right -= width + 3 * border

@@ -24,6 +24,14 @@ MAX_TORQUE = 10.0
 SPAWN_CLEARANCE = 0.01
 """A robot is lifted by the height of the highest node below the ball and this, m; so its ball hangs 4 cm above that."""
 
+_DIVERGENCE = [
+    int(mujoco.mjtWarning.mjWARN_INERTIA),
+    int(mujoco.mjtWarning.mjWARN_BADQPOS),
+    int(mujoco.mjtWarning.mjWARN_BADQVEL),
+    int(mujoco.mjtWarning.mjWARN_BADQACC),
+]
+"""What MuJoCo warns of when a robot diverges."""
+
 _BLOWN_UP = 1e3
 """A robot with a position (m) or velocity (m/s, rad/s) beyond this has diverged."""
 
@@ -63,6 +71,7 @@ class Simulation:
         self._models = [copy.copy(self.model) for _ in range(num_robots)]
         self._batch = Batch(self.model, nsim=num_robots, nthread=self.threads)
         self._batch.set_models(self._models)
+        self._expect_divergence()
         self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="poise-sim")
         self.qpos: Array = self._batch.bind("qpos")
         self.qvel: Array = self._batch.bind("qvel")
@@ -86,6 +95,7 @@ class Simulation:
         changed = self.terrain_seeds[robots] != wanted
         list(self._pool.map(self._set_terrain, robots[changed], wanted[changed]))
         self._batch.reset(robots.astype(np.int32), stage=mujoco.mjtStage.mjSTAGE_NONE.value)
+        self._expect_divergence()
         lift = self._ground_below_ball(robots) + SPAWN_CLEARANCE
         self.qpos[robots, self.base_qpos + 2] += lift
         self.qpos[robots, self.ball_qpos + 2] += lift
@@ -134,6 +144,10 @@ class Simulation:
     def close(self) -> None:
         """End the threads."""
         self._pool.shutdown()
+
+    def _expect_divergence(self) -> None:
+        """Let MuJoCo neither print warnings of it nor write MUJOCO_LOG.TXT: it tells but the first of each kind."""
+        self._batch.warning[:, _DIVERGENCE, 1] = 1
 
     def _set_terrain(self, robot: int, seed: int) -> None:
         heights = self.terrain.generate(int(seed))

@@ -13,21 +13,26 @@ from numpy.typing import NDArray
 from pydantic import Field, field_validator, model_validator
 
 from poise.config import Config
+from poise.errors import InvalidValueError
 from poise.sim.course import CourseOptions
 
 
 class TerrainOptions(Config):
     """The ground: kind, geometry in metres and the parameters of its noise."""
 
-    kind: Literal["perlin", "flat", "course"] = "perlin"
+    kind: Literal["perlin", "flat", "course"] = Field(
+        "perlin", description="hills of noise, level ground, or the marked fields of a course"
+    )
     course: CourseOptions = CourseOptions()
     nodes: int = Field(293, ge=3, le=2049, description="nodes along each side, odd")
-    half_size: float = Field(5.0, gt=0, description="half the side of the square map, m")
+    half_size: float = Field(5.0, gt=0, le=1000, description="half the side of the square map, m")
     height: float = Field(0.1, gt=0, le=2.0, description="height of the highest node above the lowest, m")
-    scale: float = Field(25.0, gt=0, description="size of the largest features, in nodes; higher is smoother")
+    scale: float = Field(
+        25.0, ge=1, le=10_000, description="size of the largest features, in nodes; higher is smoother"
+    )
     octaves: int = Field(4, ge=1, le=12, description="layers of noise; more is finer detail")
     persistence: float = Field(0.2, gt=0, le=1, description="amplitude of each layer relative to the one before")
-    lacunarity: float = Field(2.0, ge=1, description="frequency of each layer relative to the one before")
+    lacunarity: float = Field(2.0, ge=1, le=8, description="frequency of each layer relative to the one before")
     episodes_per_terrain: int = Field(
         1, ge=1, description="episodes a robot spends on one terrain before it gets a new one"
     )
@@ -53,7 +58,17 @@ class TerrainOptions(Config):
         return 2.0 * self.half_size / (self.nodes - 1)
 
     def generate(self, seed: int) -> NDArray[np.float32]:
-        """(nodes, nodes) heights in [0, 1]; the height above the lowest ground in metres is `height` times that."""
+        """(nodes, nodes) heights in [0, 1]; the height above the lowest ground in metres is `height` times that.
+
+        Raises:
+            InvalidValueError: they are not finite.
+        """
+        heights = self._generate(seed)
+        if not np.isfinite(heights).all():
+            raise InvalidValueError("the terrain's heights are not finite; use less extreme options of the terrain")
+        return heights
+
+    def _generate(self, seed: int) -> NDArray[np.float32]:
         if self.kind == "flat":
             return np.zeros((self.nodes, self.nodes), np.float32)
         noise = perlin_terrain(self.nodes, self.scale, self.octaves, self.persistence, self.lacunarity, seed)

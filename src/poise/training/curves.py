@@ -1,7 +1,6 @@
 """What there is to plot of training runs: finding them, and their curves as numbers."""
 
 import glob
-import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,10 +9,10 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from poise.errors import MissingFileError, PoiseError
-from poise.files import explained
+from poise.errors import MissingFileError
 from poise.training.config import RunConfig
-from poise.training.logging import STEP, read_progress
+from poise.training.evaluation import read_evaluations
+from poise.training.logging import PROGRESS, STEP, read_progress
 from poise.training.stopwatch import SECONDS, STEPS_PER_SECOND
 from poise.training.trained import CONFIG, read_config
 
@@ -86,7 +85,7 @@ def read_runs(folders: list[Path]) -> list[Run]:
         PoiseError: a folder is no run, or damaged.
     """
     return [
-        Run(folder, name, read_config(folder), _progress(folder), _evaluations(folder / "evaluations.json"))
+        Run(folder, name, read_config(folder), _progress(folder), read_evaluations(folder))
         for folder, name in zip(folders, _names(folders), strict=True)
     ]
 
@@ -141,21 +140,7 @@ def _names(folders: list[Path]) -> list[str]:
 
 def _progress(folder: Path) -> dict[str, NDArray[Any]]:
     """What was logged; nothing yet in a run that has just begun, or in a model that was passed on without its log."""
-    return read_progress(folder) if (folder / "progress.csv").exists() else {STEP: np.empty(0, np.int64)}
-
-
-def _evaluations(path: Path) -> list[dict[str, Any]]:
-    if not path.exists():
-        return []
-    with explained(f"read {path}"):
-        content = path.read_bytes()
-    try:
-        history: list[dict[str, Any]] = json.loads(content)
-        for entry in history:
-            _ = int(entry["step"]), entry["return"]["mean"], entry["success_rate"]["mean"], entry["speed"]["mean"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise PoiseError(f"{path} is damaged; remove it to plot the rest of the run") from error
-    return history
+    return read_progress(folder) if (folder / PROGRESS).exists() else {STEP: np.empty(0, np.int64)}
 
 
 # --- curves -------------------------------------------------------------------------------------------------------

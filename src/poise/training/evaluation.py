@@ -1,7 +1,9 @@
 """How good a policy is: whole episodes on given seeds, with intervals."""
 
+import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,10 +11,14 @@ from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
 
 from poise.cores import torch_threads
-from poise.errors import InvalidValueError
+from poise.errors import InvalidValueError, PoiseError
+from poise.files import explained
 from poise.policies import Agent
 from poise.training.environments import steps_per_action, told_of_step, within_bounds
 from poise.training.statistics import Interval, mean_interval, wilson_interval
+
+EVALUATIONS = "evaluations.json"
+"""What a run's evaluations said while it learned: a list of summaries, each with its step."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +93,26 @@ def evaluate(
         parts.append(part)
     merged = {key: np.concatenate([part[key] for part in parts]).tolist() for key in parts[0]}
     return Evaluation(seed=seed, **merged)
+
+
+def read_evaluations(run: Path) -> list[dict[str, Any]]:
+    """The summaries in a run's folder, each with its step; none if it has not been evaluated.
+
+    Raises:
+        PoiseError: the file is damaged.
+    """
+    path = run / EVALUATIONS
+    if not path.exists():
+        return []
+    with explained(f"read {path}"):
+        content = path.read_bytes()
+    try:
+        history: list[dict[str, Any]] = json.loads(content)
+        for entry in history:
+            _ = int(entry["step"]), entry["return"]["mean"], entry["success_rate"]["mean"], entry["speed"]["mean"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise PoiseError(f"{path} is damaged; remove it to do without the evaluations") from error
+    return history
 
 
 def _run(

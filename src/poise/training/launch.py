@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -12,6 +11,7 @@ from poise.config import apply_overrides, load_yaml, parse
 from poise.errors import InvalidValueError
 from poise.training.callbacks import describe
 from poise.training.config import RunConfig
+from poise.training.evaluation import read_evaluations
 from poise.training.runner import Runner
 from poise.training.runs import resume_run, start_run
 from poise.training.trained import BEST, read_config
@@ -54,9 +54,8 @@ def launch(
 def closing_words(folder: Path) -> list[str]:
     """What a finished run has to show, and what can be done with it."""
     lines = []
-    path = folder / "evaluations.json"
-    if path.exists():
-        history: list[dict[str, Any]] = json.loads(path.read_text())
+    history = read_evaluations(folder)
+    if history:
         lines.append(f"last evaluation, after {history[-1]['step']:,} steps: {describe(history[-1])}")
         lines += [f"best policy in {folder / BEST}"] if (folder / BEST).exists() else []
     lines.append(f"run in {folder}")

@@ -9,21 +9,20 @@ from __future__ import annotations
 import csv
 import io
 import math
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, SupportsFloat
+from typing import TYPE_CHECKING, Any, SupportsFloat
 
 import numpy as np
 import numpy.typing as npt
 
 from poise.errors import InvalidValueError, MissingFileError, PoiseError
-from poise.files import explained, flush_to_disk, write_atomically
+from poise.files import append, explained, flush_to_disk, write_atomically
 
 if TYPE_CHECKING:
-    from torch.utils.tensorboard import SummaryWriter
+    from poise.training.events import EventFile
 
+PROGRESS = "progress.csv"
 STEP = "step"
 
 
@@ -36,7 +35,7 @@ class MetricsLogger:
     def __init__(self, run_folder: Path | str, tensorboard: bool = True) -> None:
         self._run = Path(run_folder)
         self._tensorboard = tensorboard
-        self._writer: SummaryWriter | None = None  # made on first use: importing TensorBoard takes a second
+        self._events: EventFile | None = None  # made on first use: importing TensorBoard takes its time
         self._purge_step: int | None = None
         self._columns = [STEP]
         self._rows = 0
@@ -45,7 +44,7 @@ class MetricsLogger:
 
     @property
     def _path(self) -> Path:
-        return self._run / "progress.csv"
+        return self._run / PROGRESS
 
     def log(self, step: int, metrics: Mapping[str, SupportsFloat]) -> None:
         """Record `metrics` (numbers of any kind) as they were after `step` environment steps."""
@@ -59,7 +58,7 @@ class MetricsLogger:
             rows = _read_rows(self._path)[1] if self._path.exists() else []
             self._rewrite([*self._columns, *new], rows)
         row = [str(int(step)), *(repr(values[name]) if name in values else "" for name in self._columns[1:])]
-        self._append(_csv_text([row]))
+        append(self._path, _csv_text([row]).encode())
         self._rows += 1
         if self._tensorboard:
             self._log_to_tensorboard(int(step), values)
@@ -69,8 +68,6 @@ class MetricsLogger:
         if self._path.exists():
             with explained(f"write {self._path}"):
                 flush_to_disk(self._path)
-        if self._writer is not None:
-            self._writer.flush()
         return {"rows": self._rows}
 
     def restore(self, step: int, rows: int | None = None) -> None:
@@ -78,59 +75,28 @@ class MetricsLogger:
 
         TensorBoard keeps its files but hides what was logged after `step`.
         """
-        self._close_tensorboard()
-        self._purge_step = step + 1
+        self._events, self._purge_step = None, step + 1
         if self._path.exists():
             columns, kept = _read_rows(self._path)
             self._rewrite(columns, [row for row in kept[:rows] if int(row[0]) <= step])
-
-    def close(self) -> None:
-        """Finish writing. Logging again afterwards opens the files again."""
-        self._close_tensorboard()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _rewrite(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         padded = [[*row, *[""] * (len(columns) - len(row))] for row in rows]
         write_atomically(self._path, _csv_text([columns, *padded]))
         self._columns, self._rows = list(columns), len(rows)
 
-    def _append(self, text: str) -> None:
-        with explained(f"write {self._path}"), self._path.open("ab", buffering=0) as file:
-            size = file.tell()
-            try:
-                if file.write(text.encode()) < len(text.encode()):
-                    raise OSError(0, "the disk took only part of a row; free some space and try again")
-            except OSError:
-                os.truncate(self._path, size)
-                raise
-
     def _log_to_tensorboard(self, step: int, values: Mapping[str, float]) -> None:
-        folder = self._run / "tensorboard"
-        with explained(f"write {folder}"):
-            if self._writer is None:
-                from torch.utils.tensorboard import SummaryWriter
+        if self._events is None:
+            from poise.training.events import EventFile
 
-                self._writer = SummaryWriter(str(folder), purge_step=self._purge_step)
-                self._purge_step = None  # once: a writer opened again must not hide this one's events
-            for name, value in values.items():
-                self._writer.add_scalar(name, value, step)
-
-    def _close_tensorboard(self) -> None:
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None
+            self._events = EventFile(self._run / "tensorboard", self._purge_step)
+            self._purge_step = None  # once: another file must not hide this one's events
+        self._events.log(step, values)
 
 
 def read_progress(run: Path | str) -> dict[str, npt.NDArray[Any]]:
     """The columns of a run's `progress.csv`: `step` (rows,) int64, metrics (rows,) float64 with NaN for gaps."""
-    path = Path(run) / "progress.csv"
+    path = Path(run) / PROGRESS
     if not path.exists():
         raise MissingFileError(f"{path} does not exist; expected the folder of a training run")
     columns, rows = _read_rows(path)

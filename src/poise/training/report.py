@@ -12,8 +12,9 @@ from pathlib import Path
 from string import Template
 from urllib.parse import quote
 
-from poise.config import to_yaml
+from poise.config import parse, to_yaml
 from poise.cores import available_cores
+from poise.envs import BALLBOT_IDS, BallbotOptions
 from poise.errors import InvalidValueError, MissingFileError
 from poise.files import explained, write_atomically
 from poise.training.callbacks import describe
@@ -58,7 +59,7 @@ def write_report(
     measured = {name: checked(name, report) for name, report in (evaluations or {}).items()}
     sections = [
         _video_section(found, _existing(video) or _latest_video(folder), out),
-        _result_section(measured),
+        _result_section(found, measured),
         _curves_section(found),
         _sight_section(_existing(reconstructions)),
         _episodes_section(folder, measured),
@@ -127,12 +128,15 @@ def _is_ballbot(run: Run) -> bool:
 
 _SCALE = (
     "An episode lasts 4,000 time steps, which are 8 seconds, unless the robot falls. Standing still for all of it "
-    "returns 80, each 0.1 m/s of speed towards the goal adds 4, and nothing can return more than 101. do-nothing "
-    "leaves the motors off; pid and lqr are controllers designed by hand, which keep the balance and go nowhere."
+    "returns 80, each 0.1 m/s of speed towards the goal adds 4, and nothing can return more than 101."
+)
+_BASELINES = (
+    "do-nothing leaves the motors off; pid and lqr are controllers designed by hand, lqr to stand still, and pid to "
+    "travel slowly where it can know the way."
 )
 
 
-def _result_section(measured: Mapping[str, Report]) -> Html | None:
+def _result_section(run: Run, measured: Mapping[str, Report]) -> Html | None:
     if not measured:
         return None
     first = first_of(measured)["summary"]
@@ -141,9 +145,24 @@ def _result_section(measured: Mapping[str, Report]) -> Html | None:
         f"Means of {first['episodes']} whole episodes on seeds {first['seed']} to {last}, which training never used, "
         "without exploration; in small print what they are with 95 % confidence."
     )
-    usual = "lqr" in measured and max(first_of(measured)["episodes"]["lengths"]) == 4000
-    scale = tag("p", _SCALE) if usual else Html("")
-    return _section("How good it is", text, scale, tiles(first_of(measured)), table(measured))
+    notes = [tag("p", _SCALE)] if _is_scored_as_usual(run) else []
+    notes += [tag("p", _BASELINES)] if {"do-nothing", "pid", "lqr"} <= measured.keys() else []
+    return _section("How good it is", text, *notes, tiles(first_of(measured)), table(measured))
+
+
+def _is_scored_as_usual(run: Run) -> bool:
+    """Whether a return of its evaluations means what it means by the data sheet."""
+    if run.config.env.id not in BALLBOT_IDS:
+        return False
+    chosen = run.config.env.options | run.config.evaluation.options
+    known = {name: value for name, value in chosen.items() if name in BallbotOptions.model_fields}
+    return _scoring(parse(BallbotOptions, known, f"{run.folder}: the environment")) == _scoring(BallbotOptions())
+
+
+def _scoring(options: BallbotOptions) -> tuple[object, ...]:
+    """What decides what an episode can return."""
+    goal = options.goal.kind, options.goal.direction
+    return options.rewards, goal, options.max_steps, options.max_tilt, options.timestep
 
 
 def _curves_section(run: Run) -> Html | None:

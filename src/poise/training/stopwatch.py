@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from poise.training.logging import read_progress
+from poise.training.logging import PROGRESS, read_progress
 
 SECONDS, STEPS_PER_SECOND = "time/seconds", "time/steps_per_second"
 
@@ -27,7 +27,7 @@ class Stopwatch:
 
 
 def _seconds_so_far(run: Path) -> float:
-    if not (run / "progress.csv").exists():
+    if not (run / PROGRESS).exists():
         return 0.0
     seconds = read_progress(run).get(SECONDS, np.empty(0))
     known = seconds[np.isfinite(seconds)]

@@ -20,9 +20,10 @@ from numpy.typing import NDArray
 from poise.envs.ballbot import BallbotVectorEnv
 from poise.errors import InvalidValueError, PoiseError
 from poise.policies import Agent
+from poise.sim.insets import draw_depth
 from poise.training.environments import control_step, make_vector_env, within_bounds
 from poise.training.mp4 import Picture, mp4_writer
-from poise.training.overlay import draw_alert, draw_depth, draw_readouts
+from poise.training.overlay import draw_alert, draw_readouts
 from poise.training.seeds import SELECTION_SEED
 
 AnyEnv = VectorEnv[Any, Any, Any]
@@ -61,7 +62,7 @@ def record_video(
 
     Raises:
         InvalidValueError: a length, rate or size is impossible.
-        PoiseError: the environment draws no pictures, or the disk refuses.
+        PoiseError: the environment draws no pictures, or lacks something to draw with, or the disk refuses.
     """
     path = Path(path)
     _check(path, seconds, fps, width, height)
@@ -147,8 +148,7 @@ class _BallbotStage:
         position = simulation.qpos[0, simulation.base_qpos : simulation.base_qpos + 2].copy()
         if self._start is None:
             self._start = position
-        goal_x, goal_y = task.state()["goal"][0]
-        picture = self._view.render(simulation.qpos[0], simulation.heights[0], (float(goal_x), float(goal_y)))
+        picture = self._view.render(simulation.qpos[0], simulation.heights[0], task.goal(0))
         if task.vision is not None:
             picture = draw_depth(picture, list(task.vision.depth(0)), task.options.cameras.max_depth)
         return draw_readouts(
@@ -177,7 +177,10 @@ class _OtherStage:
         """Nothing to remember."""
 
     def draw(self, info: Mapping[str, Any], time: float) -> Picture:
-        pictures = self.env.render()
+        try:
+            pictures = self.env.render()
+        except gym.error.Error as error:  # what it draws with is not installed, as a rule
+            raise PoiseError(f"the environment cannot draw itself: {error}") from error
         if not pictures or not isinstance(pictures[0], np.ndarray):
             raise PoiseError("the environment returned no picture from render(), so there can be no video of it")
         return draw_readouts(np.asarray(pictures[0], np.uint8)[..., :3], {"time": f"{time:.1f} s"})
@@ -199,10 +202,7 @@ def _stage(env_id: str, options: Mapping[str, Any], seconds: float, width: int, 
     env.close()
     if "rgb_array" not in modes:
         raise PoiseError(f"'{env_id}' has no render mode 'rgb_array': it draws no pictures a video could be made of")
-    try:
-        return _OtherStage(make_vector_env(env_id, 1, {**options, "render_mode": "rgb_array"}))
-    except gym.error.Error as error:
-        raise PoiseError(f"'{env_id}' cannot draw itself: {error}") from error
+    return _OtherStage(make_vector_env(env_id, 1, {**options, "render_mode": "rgb_array"}))
 
 
 def _check(path: Path, seconds: float, fps: float, width: int, height: int) -> None:
