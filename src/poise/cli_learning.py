@@ -34,13 +34,14 @@ def train_settings() -> str:
 
 def train(options: argparse.Namespace) -> int:
     from poise.config import parse_cli_overrides
+    from poise.training.callbacks import INTERRUPTED
     from poise.training.launch import closing_words, launch
 
     runner = launch(options.config, parse_cli_overrides(options.settings), options.out, options.resume)
     print(f"training in {runner.folder}")
     reason = runner.train()
     print(f"{reason}, at step {runner.step:,}")
-    if reason == "interrupted":
+    if reason == INTERRUPTED:
         print(f"go on with: poise train --resume {runner.folder}")
         return EXIT_INTERRUPTED
     print(*closing_words(runner.folder), sep="\n")
@@ -70,7 +71,9 @@ def evaluate_options(parser: Parser) -> None:
     parser.add_argument(
         "--seed", metavar="S", type=whole(0), default=EVALUATION_SEED, help="of the first (default: %(default)s)"
     )
-    parser.add_argument("--baselines", action="store_true", help="measure doing nothing, PID and LQR beside it")
+    parser.add_argument(
+        "--baselines", action="store_true", help="measure doing nothing, PID and LQR beside it, where they fit"
+    )
     parser.add_argument("--json", metavar="FILE", type=Path, help="write every episode's outcome to this file")
 
 

@@ -22,6 +22,10 @@ class MissingFileError(PoiseError, FileNotFoundError):
     """A file or folder that should be there is not. Also a `FileNotFoundError`."""
 
 
+class DivergedError(PoiseError):
+    """Numbers that have stopped being finite; what they come from is of no use any more."""
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """The clause `"; did you mean 'gamma'?"` when a known word is near `word`, else an empty string.
 

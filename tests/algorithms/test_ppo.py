@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.testing import assert_close
 
 from poise.algorithms import PPO
+from poise.errors import DivergedError
 from poise.policies import ActorCritic
 from poise.storage import Rollout
 
@@ -136,6 +137,17 @@ def test_an_update_stops_at_the_target_kl(make_ppo: MakePPO, experience: Experie
     free, held = make_ppo(**settings), make_ppo(target_kl=0.01, **settings)
     assert free.update(experience(free), torch.zeros(6), 0.0)["optimizer_steps"] == 40.0
     assert held.update(experience(held), torch.zeros(6), 0.0)["optimizer_steps"] < 20.0
+
+
+def test_a_gradient_that_is_not_finite_moves_nothing(make_ppo: MakePPO, experience: Experience) -> None:
+    ppo = make_ppo(**ONE_STEP, **UNSCALED)
+    rollout = experience(ppo)
+    rollout.rewards[2, 3] = float("inf")
+    before = weights(ppo.policy)
+    with pytest.raises(DivergedError, match="a gradient's norm is nan"):
+        ppo.update(rollout, torch.zeros(6), 0.0)
+    for name, weight in weights(ppo.policy).items():
+        assert torch.equal(weight, before[name]), name
 
 
 def test_gradients_are_clipped_to_the_norm(make_ppo: MakePPO, experience: Experience) -> None:

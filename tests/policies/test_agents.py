@@ -1,7 +1,9 @@
 import numpy as np
+import pytest
 import torch
 from gymnasium import spaces
 
+from poise.errors import DivergedError
 from poise.policies import ActorCritic, PolicyAgent, PolicyConfig, Sensing
 
 
@@ -18,3 +20,11 @@ def test_it_takes_the_most_likely_actions() -> None:
     np.testing.assert_array_equal(actions, expected.detach().numpy())
     agent.reset(np.array([True, False, False, True]))
     np.testing.assert_array_equal(agent.act(observation), actions)
+
+
+def test_it_refuses_to_act_without_a_reason() -> None:
+    space = spaces.Box(-1.0, 1.0, (3,))
+    sensing = Sensing(space, None, 2, 1.0)
+    agent = PolicyAgent(ActorCritic(sensing.shapes, spaces.Box(-1.0, 1.0, (2,)), PolicyConfig()), sensing)
+    with pytest.raises(DivergedError, match="actions are not finite"):
+        agent.act(np.full((2, 3), np.nan, np.float32))  # type: ignore[arg-type]

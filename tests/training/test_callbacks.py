@@ -113,6 +113,20 @@ def test_slow_progress_is_progress(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert runner.train() == "all steps done"
 
 
+def test_what_counts_as_progress_depends_on_what_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The share of survivors rises from 10 to 100 % by 10 points an evaluation, each far below 0.5."""
+    survivors = iter(range(1, 11))
+
+    def evaluation(runner: Runner) -> Evaluation:
+        alive = next(survivors)
+        return Evaluation(0, [1.0] * 10, [10] * 10, [i < alive for i in range(10)], [0.0] * 10)
+
+    monkeypatch.setattr(callbacks, "evaluate_policy", evaluation)
+    measured = {"every": 16, "episodes": 2, "metric": "success_rate"}
+    runner = start_run(config(evaluation=measured, early_stopping={"patience": 2}), tmp_path / "run")
+    assert runner.train() == "all steps done"
+
+
 def test_evaluations_do_not_disturb_training(tmp_path: Path) -> None:
     weights = []
     for every in (0, 16):

@@ -73,6 +73,22 @@ def test_discrete_actions_are_passed_on_as_their_space_numbers_them() -> None:
     np.testing.assert_array_equal(received, made.rollout.actions.numpy())
 
 
+def test_bad_ends_are_counted() -> None:
+    made = collector(truncates=False, num_steps=7)  # each of the four ends with steps 2 and 5
+    step = made.env.step
+
+    def told(actions: Any) -> Any:
+        *rest, info = step(actions)
+        fell = np.array([True, True, True, False])
+        return (*rest, info | {"failure": fell, "off_map": ~fell})
+
+    made.env.step = told
+    made.collect()
+    metrics = made.metrics()
+    assert (metrics["rollout/failure"], metrics["rollout/off_map"]) == (6.0, 2.0)
+    assert "rollout/diverged" not in metrics
+
+
 def test_metrics_of_episodes_and_of_the_rollout() -> None:
     made = collector(num_steps=6)
     made.collect()

@@ -19,7 +19,7 @@ from poise.algorithms.parallel import LEAST_ROWS
 from poise.config import parse, save_yaml
 from poise.perception.autoencoder import TinyAutoencoder
 from poise.perception.encoder_files import save_encoder
-from poise.training.callbacks import Callback
+from poise.training.callbacks import INTERRUPTED, Callback
 from poise.training.checkpoint import latest_checkpoint, load_checkpoint
 from poise.training.config import RunConfig
 from poise.training.runner import Runner
@@ -83,7 +83,7 @@ class StopAfter(Callback):
         if runner.step == self.step:
             if self.crash:
                 raise ConnectionError("pulled the plug")
-            runner.stop("asked to")
+            runner.stop(INTERRUPTED)
 
 
 def outcome(folder: Path) -> tuple[dict[str, Any], list[dict[str, str]], Any]:

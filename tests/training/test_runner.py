@@ -9,9 +9,9 @@ import torch
 from worlds import Counting
 
 from poise.config import parse
-from poise.errors import PoiseError
-from poise.training.callbacks import Callback
-from poise.training.checkpoint import load_checkpoint
+from poise.errors import DivergedError, PoiseError
+from poise.training.callbacks import INTERRUPTED, Callback
+from poise.training.checkpoint import latest_checkpoint, load_checkpoint
 from poise.training.config import RunConfig
 from poise.training.runner import Runner
 from poise.training.runs import resume_run, start_run
@@ -107,6 +107,36 @@ def test_callbacks_can_stop_it(tmp_path: Path) -> None:
     assert (tmp_path / "run" / "checkpoints" / "step_000000040").is_dir()
 
 
+def test_a_run_that_was_stopped_for_good_is_over(tmp_path: Path) -> None:
+    """Even if it died while it waited for videos: resumed, it is what it would have been."""
+    watch = Watch(lambda runner: runner.stop("enough"), at=60)
+    start_run(config(), tmp_path / "run", [watch]).train()
+    newest = tmp_path / "run" / "checkpoints" / "step_000000060"
+    before = repr(load_checkpoint(newest))
+    again = resume_run(tmp_path / "run", [Watch()])
+    assert again.train() == "enough"
+    assert again.step == 60
+    assert len(rows(tmp_path / "run")) == 3
+    assert repr(load_checkpoint(newest)) == before
+
+
+def test_ctrl_c_after_the_stop_does_not_undo_it(tmp_path: Path) -> None:
+    def both(runner: Runner) -> None:
+        runner.stop("enough")
+        signal.raise_signal(signal.SIGINT)
+
+    assert start_run(config(), tmp_path / "run", [Watch(both, at=60)]).train() == "enough"
+
+
+def test_a_training_that_diverges_says_so_and_keeps_what_it_had(tmp_path: Path) -> None:
+    def ruin(runner: Runner) -> None:
+        next(iter(runner.algorithm.policy.actor.parameters())).data.fill_(float("nan"))
+
+    with pytest.raises(DivergedError, match="the training diverged: .* try a lower algorithm.learning_rate"):
+        start_run(config(), tmp_path / "run", [Watch(ruin, at=60)]).train()
+    assert latest_checkpoint(tmp_path / "run") == tmp_path / "run" / "checkpoints" / "step_000000040"
+
+
 def test_ctrl_c_ends_after_the_iteration_and_leaves_signals_as_they_were(tmp_path: Path) -> None:
     before = signal.getsignal(signal.SIGINT)
     watch = Watch(lambda runner: signal.raise_signal(signal.SIGINT), at=60)
@@ -129,7 +159,7 @@ def test_a_second_ctrl_c_ends_at_once(tmp_path: Path) -> None:
 
 
 def test_a_checkpoint_holds_what_callbacks_remember(tmp_path: Path) -> None:
-    watch = Watch(lambda runner: runner.stop("enough"), at=60)
+    watch = Watch(lambda runner: runner.stop(INTERRUPTED), at=60)
     start_run(config(), tmp_path / "run", [watch]).train()
     later = Watch()
     resume_run(tmp_path / "run", [later]).train()

@@ -89,6 +89,15 @@ def test_the_policy_is_the_best_or_else_the_latest(tmp_path: Path) -> None:
     assert_same_weights(load_policy(tmp_path / "run" / "checkpoints" / "step_000000032").state, latest.state)
 
 
+def test_a_damaged_best_is_not_passed_over(tmp_path: Path) -> None:
+    runner = start_run(config(), tmp_path / "run")
+    runner.train()
+    save_policy(runner)
+    (tmp_path / "run" / "best" / "manifest.json").unlink()
+    with pytest.raises(MissingFileError, match="best is no checkpoint of poise, or an incomplete one"):
+        load_policy(tmp_path / "run")
+
+
 def test_a_run_may_begin_with_another_ones_policy_and_goes_on_without_it(tmp_path: Path) -> None:
     world = {"num_envs": 2, "options": {"cameras": {"enabled": False}, "terrain": {"nodes": 33}}}
     start_run(config(seed=1, env=world), tmp_path / "first").train()

@@ -40,7 +40,7 @@ class DiscriminatorTraining(Config):
 class AmpConfig(PPOConfig):
     """Proximal policy optimisation of the task and of a style of motion."""
 
-    name: Literal["amp"]  # type: ignore[assignment]
+    name: Literal["amp"] = Field(description="adversarial PPO")  # type: ignore[assignment]
     motion: str = Field(description="file of the reference motion, as 'poise motion' writes it")
     discriminator: DiscriminatorTraining = DiscriminatorTraining()
 

@@ -24,7 +24,7 @@ COLUMNS = ("actions", "teacher_distributions", "teacher_actions")
 class DistillationConfig(OptimizationConfig):
     """Learning to act as a teacher does."""
 
-    name: Literal["distillation"]
+    name: Literal["distillation"] = Field(description="teacher and student")
     teacher: str = Field(description="folder of the teacher's run, or of a checkpoint")
     teacher_share: ScheduledShare = Field(
         Schedule(values=(1.0, 0.0), fractions=(0.0, 0.2)), description="of the episodes in which the teacher acts"
@@ -74,7 +74,7 @@ class Distillation(OnPolicyAlgorithm):
         """The teacher's most likely actions, or what the student draws."""
         if not len(self._teacher_acts):
             self.reset(torch.ones(len(next(iter(observation.values()))), dtype=torch.bool))
-        student, _, self.hidden_states = self.policy.step(observation, self.hidden_states)
+        student, _ = self._step(observation)
         told = {name: observation[name] for name in self._teachers}  # and not what the student's mixins drew
         teacher, _, self._teacher_states = self.teacher.step(told, self._teacher_states)
         drawn, shown = student.sample(), teacher.mode

@@ -8,10 +8,10 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from poise.algorithms.optimization import OptimizationConfig, PolicyOptimizer
+from poise.algorithms.optimization import REMEDY, OptimizationConfig, PolicyOptimizer
 from poise.algorithms.parallel import Loss
-from poise.errors import InvalidValueError
-from poise.nn import forget
+from poise.errors import DivergedError, InvalidValueError
+from poise.nn import ActionDistribution, forget
 from poise.policies import ActorCritic, HiddenStates
 from poise.storage import Rollout
 
@@ -65,6 +65,17 @@ class OnPolicyAlgorithm(ABC):
     @abstractmethod
     def act(self, observation: Mapping[str, Tensor]) -> Decision:
         """Decide on the next observations {name: (N, ...)}."""
+
+    def _step(self, observation: Mapping[str, Tensor]) -> tuple[ActionDistribution, Tensor]:
+        """The policy's distribution of actions and its critic's outputs (N,); it remembers the step.
+
+        Raises:
+            DivergedError: the distribution is not finite.
+        """
+        distribution, outputs, self.hidden_states = self.policy.step(observation, self.hidden_states)
+        if not torch.isfinite(distribution.parameters).all():
+            raise DivergedError(f"the training diverged: the policy's outputs are not finite; {REMEDY}")
+        return distribution, outputs
 
     @torch.no_grad()
     def evaluate(self, observation: Mapping[str, Tensor], robots: Tensor | None = None) -> Tensor:

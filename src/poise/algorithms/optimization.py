@@ -11,8 +11,11 @@ from torch import nn
 from poise.algorithms.parallel import Loss, ParallelGradients
 from poise.algorithms.schedules import Scheduled, value_at
 from poise.config import Config
+from poise.errors import DivergedError
 from poise.policies import ActorCritic
 from poise.storage import Minibatch
+
+REMEDY = "try a lower algorithm.learning_rate; checkpoints made before are as they were"
 
 
 class EwmaConfig(Config):
@@ -30,7 +33,7 @@ class EwmaConfig(Config):
 class OptimizationConfig(Config):
     """What every algorithm needs that learns from rollouts by gradients."""
 
-    num_steps: int = Field(32, ge=1, description="steps of each environment between updates")
+    num_steps: int = Field(32, ge=1, le=1_000_000, description="steps of each environment between updates")
     num_epochs: int = Field(5, ge=1, description="passes over the rollout")
     num_minibatches: int = Field(4, ge=1, description="parts of the rollout, one optimiser step each")
     learning_rate: Scheduled = Field(3e-4, description="of the actor and the shared features")
@@ -80,10 +83,15 @@ class PolicyOptimizer:
             loss: of some samples.
             batch: what it is computed from.
             fraction: of the training that is done, for the schedules.
+
+        Raises:
+            DivergedError: the gradient is not finite; the weights are as they were.
         """
         self._set_learning_rates(fraction)
         measured = self._gradients(loss, batch)
         norm = nn.utils.clip_grad_norm_(self._parameters, self._config.max_grad_norm)
+        if not torch.isfinite(norm):
+            raise DivergedError(f"the training diverged: a gradient's norm is {float(norm)}; {REMEDY}")
         self._optimizer.step()
         self._average()
         return measured | {"gradient_norm": float(norm)}

@@ -40,14 +40,16 @@ class AdaptiveKlConfig(Config):
         0.01, description="mean over an update's steps of the KL divergence from the policy before it, nats"
     )
     factor: float = Field(1.5, gt=1, description="by which the rate changes when the KL is off by more than twofold")
-    min_learning_rate: float = Field(1e-5, gt=0)
-    max_learning_rate: float = Field(1e-2, gt=0)
+    min_learning_rate: float = Field(1e-5, gt=0, description="the least it is brought down to")
+    max_learning_rate: float = Field(1e-2, gt=0, description="the most it is raised to")
 
 
 class PPOConfig(OptimizationConfig):
     """Proximal policy optimisation."""
 
-    name: Literal["ppo"] = "ppo"
+    name: Literal["ppo"] = Field(
+        "ppo", description="the algorithm: ppo, amp (with policy.amp_discriminator) or distillation"
+    )
     adaptive_kl: AdaptiveKlConfig | None = Field(
         None,
         description="steer the actor's learning rate by the KL divergence, which says nothing about the critic's; "
@@ -109,7 +111,7 @@ class PPO(OnPolicyAlgorithm):
     @torch.no_grad()
     def act(self, observation: Mapping[str, Tensor]) -> PPODecision:
         """Sample actions for the next observations {name: (N, ...)}."""
-        distribution, outputs, self.hidden_states = self.policy.step(observation, self.hidden_states)
+        distribution, outputs = self._step(observation)
         actions = self._sample(distribution)
         values = self.policy.value_scale.denormalize(outputs)
         return PPODecision(actions, values, distribution.log_prob(actions), distribution.parameters)

@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from poise.errors import DivergedError
 from poise.nn import forget
 from poise.policies.look import HiddenStates, TensorObservation
 from poise.policies.sensing import Sensing
@@ -48,9 +49,15 @@ class PolicyAgent:
 
     @torch.no_grad()
     def act(self, observation: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
-        """The most likely actions (N, A)."""
+        """The most likely actions (N, A).
+
+        Raises:
+            DivergedError: they are not finite.
+        """
         actions, self._states = self._policy.infer(self._sensing(observation), self._states)
         array: NDArray[Any] = actions.numpy()
+        if not np.isfinite(array).all():
+            raise DivergedError("the policy's actions are not finite: its training diverged, or what it senses did")
         return array
 
     def reset(self, dones: NDArray[np.bool_]) -> None:

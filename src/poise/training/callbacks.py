@@ -12,10 +12,14 @@ import torch
 from poise.files import write_atomically
 from poise.training.checkpoint import save_checkpoint
 from poise.training.environments import make_vector_env
-from poise.training.evaluation import Evaluation, evaluate
+from poise.training.evaluation import EVALUATIONS, Evaluation, evaluate
 
 if TYPE_CHECKING:
     from poise.training.runner import Runner
+
+
+INTERRUPTED = "interrupted"
+"""Why a run stopped that goes on when it is resumed; after any other reason it is over."""
 
 
 class Callback:
@@ -82,9 +86,9 @@ class EvaluationCallback(Callback):
         runner.logger.log(runner.step, {name: mean for name, mean in means.items() if mean is not None})
         runner.say(f"step {runner.step:,}: {describe(summary)}")
         self.history.append({"step": runner.step, **summary})
-        write_atomically(runner.folder / "evaluations.json", json.dumps(self.history, indent=1) + "\n")
+        write_atomically(runner.folder / EVALUATIONS, json.dumps(self.history, indent=1) + "\n")
         self.since_best += 1
-        if value >= self.level + config.early_stopping.min_improvement:
+        if value >= self.level + config.early_stopping.counts(config.evaluation.metric):
             self.level, self.since_best = value, 0
         self.is_new_best = value > self.best or config.evaluation.keep == "latest"
         self.best = max(self.best, value)

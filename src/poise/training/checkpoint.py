@@ -75,6 +75,13 @@ def latest_checkpoint(run: Path | str) -> Path | None:
     return next((folder for folder in _newest_first(run) if _is_complete(folder)), None)
 
 
+def check_undamaged(run: Path | str) -> None:
+    """Raises `PoiseError` naming what is wrong with the newest checkpoint of a run that is damaged."""
+    for folder in _newest_first(run):
+        if standing(folder).exists():
+            load_checkpoint(folder)
+
+
 def prune(run: Path | str, keep: int) -> None:
     """Delete all but the newest `keep` complete checkpoints of a run, and what crashes left behind."""
     if keep < 1:

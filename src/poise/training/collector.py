@@ -15,6 +15,8 @@ from poise.policies import Sensing
 from poise.storage import Rollout
 from poise.training.environments import steps_per_action, told_of_step, within_bounds
 
+_ENDS = ("failure", "off_map", "diverged")
+"""What an environment may tell of how episodes ended, each being counted."""
 _RECENT = 100
 """Episodes that the reported means are taken over."""
 
@@ -41,6 +43,7 @@ class Collector:
         self._lengths = np.zeros(env.num_envs, np.int64)
         self._episodes: deque[list[float]] = deque(maxlen=_RECENT)
         self._infos: dict[str, float] = {}
+        self._ends: dict[str, float] = {}
 
     def start(self, seeds: list[int]) -> None:
         """New episodes everywhere."""
@@ -59,6 +62,7 @@ class Collector:
         """Fill the rollout; returns the values (N,) of the observations after it."""
         self.rollout.clear(self.algorithm.hidden_states)
         sums: dict[str, float] = {}
+        self._ends = {}
         for _ in range(self.rollout.num_steps):
             seen = self.algorithm.prepare(self._observation)
             decision = self.algorithm.act(seen)
@@ -83,8 +87,8 @@ class Collector:
         return self.algorithm.evaluate(self._observation)
 
     def metrics(self) -> dict[str, float]:
-        """Means over the last rollout and over the latest episodes."""
-        result = {f"rollout/{name}": value for name, value in self._infos.items()}
+        """Means over the last rollout and the latest episodes, and how many of the rollout's ended badly, by how."""
+        result = {f"rollout/{name}": value for name, value in (self._infos | self._ends).items()}
         if self._episodes:
             means = np.mean(np.array(self._episodes), axis=0)
             result |= dict(zip(("episode/return", "episode/length", "episode/success_rate"), means, strict=True))
@@ -124,6 +128,10 @@ class Collector:
         self._returns += reward
         self._lengths += steps_per_action(self.env)
         success = told_of_step(info, "success", truncated)
+        for name in _ENDS:
+            if name in info or name in info.get("final_info", {}):
+                ended = told_of_step(info, name, np.zeros_like(done))[done].sum()
+                self._ends[name] = self._ends.get(name, 0.0) + float(ended)
         for i in np.flatnonzero(done):
             self._episodes.append([float(self._returns[i]), float(self._lengths[i]), float(success[i])])
         self._returns[done] = 0.0

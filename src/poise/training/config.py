@@ -39,7 +39,15 @@ class EarlyStoppingConfig(Config):
     """Stop when evaluations no longer improve."""
 
     patience: int = Field(0, ge=0, description="evaluations without improvement before stopping; 0 never stops")
-    min_improvement: float = Field(0.5, ge=0, description="of the evaluation's metric that counts")
+    min_improvement: float | None = Field(
+        None, ge=0, description="of evaluation.metric that counts; by default 0.5 of return, 0.01 of the other two"
+    )
+
+    def counts(self, metric: str) -> float:
+        """The improvement of a metric that counts."""
+        if self.min_improvement is not None:
+            return self.min_improvement
+        return 0.5 if metric == "return" else 0.01
 
 
 class CheckpointConfig(Config):

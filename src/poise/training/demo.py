@@ -21,6 +21,7 @@ from poise.config import apply_overrides, load_yaml, parse
 from poise.errors import InvalidValueError, PoiseError
 from poise.files import write_atomically
 from poise.perception import ImageDataset, PretrainConfig, pretrain
+from poise.training.callbacks import INTERRUPTED
 from poise.training.collection import CollectConfig, collect
 from poise.training.comparison import (
     baselines_for,
@@ -196,7 +197,7 @@ def _pretrain(demo: Demo) -> Figures:
 def _train(demo: Demo) -> Figures:
     run = demo.out / "run"
     runner = resume_run(run) if (run / CONFIG).exists() else start_run(demo.config, run)
-    if runner.train() == "interrupted":
+    if runner.train() == INTERRUPTED:
         raise KeyboardInterrupt
     return {"steps": runner.step}
 

@@ -18,7 +18,7 @@ from poise.errors import InvalidValueError, PoiseError
 from poise.policies import PolicyAgent
 from poise.training.assets import Assets
 from poise.training.building import build_algorithm, training_sensing
-from poise.training.callbacks import Callback
+from poise.training.callbacks import INTERRUPTED, Callback
 from poise.training.checkpoint import load_checkpoint, prune, save_checkpoint, step_folder
 from poise.training.collector import Collector
 from poise.training.config import RunConfig
@@ -74,13 +74,12 @@ class Runner:
         self.save()
         for callback in self.callbacks:
             callback.on_end(self)
-        self.logger.close()
         self.algorithm.close()
         self.env.close()
         return self.stop_reason or "all steps done"
 
     def stop(self, reason: str) -> None:
-        """End after this iteration."""
+        """End after this iteration, for good: resumed, the run does not go on."""
         self.stop_reason = reason
 
     def say(self, message: str) -> None:
@@ -143,6 +142,7 @@ class Runner:
         """Weights, optimiser, normalisers, random generators, counters, environments and callbacks."""
         return {
             "step": self.step,
+            "stop_reason": None if self.stop_reason == INTERRUPTED else self.stop_reason,
             "algorithm": self.algorithm.state(),
             "collector": self.collector.state(),
             "env": self.env.state() if hasattr(self.env, "state") else None,
@@ -166,6 +166,7 @@ class Runner:
 
     def _load_state(self, state: Mapping[str, Any]) -> None:
         self.step = state["step"]
+        self.stop_reason = state["stop_reason"]
         self.collector.load_state(state["collector"])
         if state["env"] is not None:
             self.env.load_state(state["env"])  # type: ignore[attr-defined]
@@ -187,7 +188,7 @@ class Runner:
         """Ctrl-C ends after the iteration, with a checkpoint; a second one at once."""
 
         def on_interrupt(signum: int, frame: Any) -> None:
-            self.stop("interrupted")
+            self.stop(self.stop_reason or INTERRUPTED)
             signal.signal(signal.SIGINT, signal.default_int_handler)
 
         try:

@@ -6,9 +6,11 @@
 A model that is shipped has the same shape, reduced to `config.yaml`, `encoder/` and `best/`.
 """
 
+import math
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from poise.config import save_yaml
 from poise.errors import InvalidValueError, PoiseError
@@ -18,11 +20,10 @@ from poise.training.checkpoint import latest_checkpoint, step_folder
 from poise.training.config import RunConfig
 from poise.training.environments import make_vector_env, told_of_step
 from poise.training.evaluation import Evaluation
+from poise.training.logging import PROGRESS
 from poise.training.runner import Runner
 from poise.training.trained import BEST, CONFIG, read_config
 from poise.training.video_callback import VideoCallback
-
-PROGRESS = "progress.csv"
 
 
 def start_run(config: RunConfig, folder: Path, callbacks: list[Callback] | None = None) -> Runner:
@@ -39,6 +40,7 @@ def start_run(config: RunConfig, folder: Path, callbacks: list[Callback] | None 
         raise InvalidValueError(f"{folder} is not empty, and holds no run; choose another '--out'")
     assets = Assets.named(config)
     runner = _runner(config, folder, assets, callbacks)
+    _check_memory(runner)
     _check_evaluation(config)
     assets.keep(config, folder)
     save_yaml(folder / CONFIG, config)
@@ -62,6 +64,12 @@ def resume_run(folder: Path, callbacks: list[Callback] | None = None) -> Runner:
     else:
         runner.resume(checkpoint)
     return runner
+
+
+def _check_memory(runner: Runner) -> None:
+    """Ask for what a rollout's observations take and give it back, so that no run is begun that cannot have it."""
+    numbers = sum(math.prod(shape) for shape in runner.collector.sensing.shapes.values())
+    torch.empty(runner.config.algorithm.num_steps, runner.config.env.num_envs, numbers)
 
 
 def _check_evaluation(config: RunConfig) -> None:

@@ -14,11 +14,11 @@ from poise.config import load_yaml, parse, save_yaml
 from poise.cores import available_cores
 from poise.envs.vision import CAMERAS
 from poise.errors import InvalidValueError, MissingFileError, PoiseError
-from poise.files import explained
+from poise.files import explained, standing
 from poise.perception import FrozenDepthEncoder
 from poise.policies import ActorCritic, PolicyAgent, Sensing, build_policy
 from poise.policies.actor_critic import Shapes
-from poise.training.checkpoint import latest_checkpoint, load_checkpoint, save_checkpoint
+from poise.training.checkpoint import check_undamaged, latest_checkpoint, load_checkpoint, save_checkpoint
 from poise.training.compatibility import check_compatible
 from poise.training.config import RunConfig
 from poise.training.environments import make_vector_env, sensing_for
@@ -73,11 +73,12 @@ class TrainedPolicy:
         """The policy in charge of an environment.
 
         Raises:
-            InvalidValueError: the weights belong to another architecture, or the policy would misread the environment.
+            InvalidValueError: the weights belong to another architecture, or the environment lacks components that the
+                policy was trained on, or means others by them.
         """
         check_compatible("the policy", self, env, same_increment=True)
         config = self.config.policy
-        sensing = sensing_for(env, config, self.encoder, config.sensed, available_cores())
+        sensing = sensing_for(env, config, self.encoder, self.components, available_cores())
         return PolicyAgent(self.policy(sensing.shapes, env.single_action_space), sensing)
 
     def policy(self, shapes: Shapes, action_space: spaces.Space[Any]) -> ActorCritic:
@@ -137,14 +138,13 @@ def load_policy(path: Path) -> TrainedPolicy:
 
 
 def _choose_checkpoint(run: Path) -> Path:
-    try:
-        load_checkpoint(run / BEST)
+    if standing(run / BEST).exists():
         return run / BEST
-    except MissingFileError:
-        latest = latest_checkpoint(run)
-        if latest is None:
-            raise MissingFileError(f"{run} holds no policy yet: neither {BEST}/ nor a checkpoint") from None
-        return latest
+    latest = latest_checkpoint(run)
+    if latest is None:
+        check_undamaged(run)
+        raise MissingFileError(f"{run} holds no policy yet: neither {BEST}/ nor a checkpoint")
+    return latest
 
 
 def _acting_weights(state: dict[str, Any], checkpoint: Path) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from poise.errors import PoiseError
-from poise.training.callbacks import Callback, EvaluationCallback, is_due
+from poise.training.callbacks import INTERRUPTED, Callback, EvaluationCallback, is_due
 from poise.training.checkpoint import save_checkpoint
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class VideoCallback(Callback):
         """Wait a while for the last videos, unless the user pressed Ctrl-C."""
         with self._unharmed(runner):
             self._tend(runner)
-            if self._process is not None and runner.stop_reason != "interrupted":
+            if self._process is not None and runner.stop_reason != INTERRUPTED:
                 runner.say(f"waiting for {self._path.name}, at most {self._patience:.0f} s; Ctrl-C ends the wait")
                 with contextlib.suppress(KeyboardInterrupt):
                     self._wait(runner)
