@@ -49,16 +49,18 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert main(["train", str(folder / "tiny.yaml"), "--out", str(folder / "run")]) == 0
     for size in (16, 64):
         save_encoder(folder / f"encoder{size}", DepthEncoder(size, size))
-    writer = ImageDatasetWriter(folder / "images", ("rgbd_0", "rgbd_1"), 16, 16)
-    for episode in range(2):
-        images = np.random.default_rng(episode).random((2, 3, 16, 16), np.float32)
-        writer.write(episode, {"rgbd_0": images[0], "rgbd_1": images[1]}, seed=episode, driver="random")
+    for name, size in (("images", 16), ("odd", 18)):
+        writer = ImageDatasetWriter(folder / name, ("rgbd_0", "rgbd_1"), size, size)
+        for episode in range(2):
+            images = np.random.default_rng(episode).random((2, 3, size, size), np.float32)
+            writer.write(episode, {"rgbd_0": images[0], "rgbd_1": images[1]}, seed=episode, driver="random")
     bomb = pickle.dumps(_Bomb())
     (folder / "bomb.pkl").write_bytes(bomb)
     (folder / "binary.yaml").write_bytes(b"\x80\x00\xff" * 100)
     (folder / "page.html").write_text("<!DOCTYPE html>\n<html><body>404: not found</body></html>\n")
     (folder / "pid.json").write_text('{"policies": {"pid": {"weights": null}}}')
     (folder / "odd.json").write_text('{"policies": {"a": 3}}')
+    (folder / "discrete.yaml").write_text("env: {id: CartPole-v1}\n")
     (folder / "list.yaml").write_text("- total_steps: 3\n")
     (folder / "empty.yaml").write_text("")
     (folder / "twice.yaml").write_text("seed: 1\nseed: 2\n")
@@ -209,6 +211,11 @@ VALUES = [
     Case(train("--env.id", "Pendulum-v1"), ("Pendulum-v1", "env.options", "cameras")),
     Case(train("--env.id", "FrozenLake-v1", "--env.options", "{}"), ("no policy for the observation",)),
     Case(train("--env.id", "nowhere:Robot-v0", "--env.options", "{}"), ("unknown environment 'nowhere:Robot-v0'",)),
+    Case(train("--env.id", ":CartPole-v1", "--env.options", "{}"), ("the module '' of ':CartPole-v1'", "Empty module")),
+    Case(train("--env.options.terrain.lacunarity", "1e30"), ("terrain.lacunarity must be at most 8", "1e+30")),
+    Case(train("--env.options.terrain.scale", "1e-30"), ("terrain.scale must be at least 1", "1e-30")),
+    Case(train("--algorithm.num_steps", f"{10**17}"), ("not enough memory", "algorithm.num_steps")),
+    Case(train("--policy.actor.hidden_sizes", f"[{10**16}]"), ("not enough memory", "hidden_sizes")),
     Case(train("--evaluation.every", "32", "--evaluation.options.max_steps", "0"), ("max_steps must be at least 1",)),
     Case(train("--seed"), ("'--seed' needs a value",)),
     Case(train("--seed", "--total_steps", "5"), ("'--seed' needs a value",)),
@@ -247,6 +254,8 @@ FILES = [
     Case(["evaluate", "run", "--config", "missing.yaml"], ("missing.yaml does not exist",)),
     Case(["evaluate", "run", "--json", "missing/x.json"], ("missing", "folder")),
     Case(["evaluate", "run", "--json", "run"], ("run", "folder")),
+    Case(["evaluate", "do-nothing", "--config", "discrete.yaml"], ("do-nothing needs continuous actions", "Discrete")),
+    Case(["evaluate", "pid", "--config", "discrete.yaml"], ("drives ballbots only",)),
     Case(["play", "run", "--out", "x.avi"], ("x.avi", ".mp4")),
     Case(["play", "run", "--out", "missing/x.mp4"], ("missing", "folder")),
     Case(["play", "bomb.pkl"], ("bomb.pkl is a file",)),
@@ -256,6 +265,9 @@ FILES = [
     Case(["pretrain", "bomb.pkl"], ("bomb.pkl", "poise collect")),
     Case(["pretrain", "pickles"], ("pickles holds no depth images",)),
     Case(["pretrain", "images", "--out", "tiny.yaml"], ("tiny.yaml",)),
+    Case(["pretrain", "odd"], ("the height of depth images must be a positive multiple of 4, got 18",)),
+    Case(["motion", "tiny.yaml", "--out", "run"], ("cannot write run: it is a folder; name a file",)),
+    Case(["motion", "tiny.yaml", "--out", "tiny.yaml/deep/x"], ("cannot write tiny.yaml/deep/x",)),
     Case(["plot", "nowhere"], ("nowhere",)),
     Case(["plot", "run", "pickles"], ("pickles",)),
     Case(["plot", "run", "--out", "curves.doc"], ("curves.doc",)),
@@ -292,6 +304,8 @@ OPTIONS = [
     Case(["play", "run", "--seconds", "0"], ("--seconds", "above 0", "'0'")),
     Case(["collect", "--episodes", "0"], ("poise collect: episodes must be at least", "0")),
     Case(["collect", "--robots", "0"], ("poise collect: robots must be at least 1", "0")),
+    Case(["collect", "--seconds", "0.001"], ("seconds must be at least 0.01", "one decision", "0.001")),
+    Case(["collect", "--height", "18"], ("height must be a multiple of 4", "18")),
     Case(["collect", "--driver", "pdi"], ("driver", "'pdi'", "did you mean 'pid'?")),
     Case(["collect", "--terrain.nodes", "10"], ("terrain.nodes must be odd", "10")),
     Case(["pretrain", "images", "--epochs", "0"], ("poise pretrain: epochs must be at least 1", "0")),
@@ -379,15 +393,15 @@ def damage_progress() -> None:
 @pytest.mark.parametrize(
     ("damage", "verb", "words"),
     [
-        (truncate_arrays, "evaluate", ("holds no policy",)),
+        (truncate_arrays, "evaluate", ("arrays.safetensors is damaged", "use an older checkpoint")),
         (truncate_arrays, "resume", ("holds no complete checkpoint", "step_000000064")),
         (flip_a_bit, "evaluate", ("arrays.safetensors is damaged", "content has changed")),
         (flip_a_bit, "resume", ("arrays.safetensors is damaged", "content has changed")),
         (tamper_with_manifest, "evaluate", ("state.json is damaged", "content has changed")),
-        (replace_manifest, "evaluate", ("holds no policy",)),
-        (replace_arrays_by_pickle, "evaluate", ("holds no policy",)),
-        (forget_state, "evaluate", ("holds no policy",)),
-        (use_newer_format, "evaluate", ("holds no policy",)),
+        (replace_manifest, "evaluate", ("manifest.json is damaged",)),
+        (replace_arrays_by_pickle, "evaluate", ("arrays.safetensors is damaged",)),
+        (forget_state, "evaluate", ("state.json is missing",)),
+        (use_newer_format, "evaluate", ("was written by another release of poise",)),
         (another_architecture, "evaluate", ("belong to another architecture", "actor")),
         (another_architecture, "resume", ("does not fit this configuration",)),
         (another_number_of_robots, "resume", ("does not fit this configuration",)),

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+import torch
 
 import poise
 from poise import cli
@@ -19,6 +24,8 @@ from poise.cli import VERBS, main
 from poise.cli_help import Parser, describe_settings
 from poise.config import load_yaml
 from poise.envs import BallbotOptions
+from poise.perception import ImageDatasetWriter, load_encoder
+from poise.perception.pretrain import Epoch
 from poise.training.config import RunConfig
 
 TINY = """
@@ -128,6 +135,25 @@ def test_collect_and_pretrain(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert (tmp_path / "encoder" / "reconstructions.png").exists()
 
 
+def test_ctrl_c_in_pretraining_keeps_the_best_encoder_and_is_no_success(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = ImageDatasetWriter(tmp_path / "images", ("rgbd_0",), 8, 8)
+    for episode in range(2):
+        writer.write(episode, {"rgbd_0": np.full((4, 8, 8), 0.5, np.float32)}, seed=episode, driver="random")
+
+    def interrupted_epochs(*arguments: Any) -> Iterator[Epoch]:
+        yield Epoch(1, 0.5, 0.5, 10.0)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys.modules["poise.perception.pretrain"], "_epochs", interrupted_epochs)
+    assert main(["pretrain", str(tmp_path / "images"), "--out", str(tmp_path / "encoder")]) == 130
+    said = capsys.readouterr().out
+    assert said.endswith("interrupted, after epoch 1 of 10\n")
+    assert "next:" not in said
+    load_encoder(tmp_path / "encoder")
+
+
 def test_plot_and_report(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     curves, report = tmp_path / "curves.png", tmp_path / "report.html"
     assert f"curves in {curves}" in told(capsys, ["plot", str(run), str(run), "--out", str(curves)])
@@ -165,9 +191,15 @@ def test_every_option_is_explained(verb: str, capsys: pytest.CaptureFixture[str]
     assert text.startswith(f"usage: poise {verb} [-h]")
     assert VERBS[verb].summary.split()[0] in text
     assert VERBS[verb].examples.partition("\n")[0] in text
-    parser = Parser(prog=verb)
-    VERBS[verb].add_options(parser)
-    assert all(action.help for action in parser._actions)
+    explained = entries(text)
+    assert ("-h,", "show this help message and exit") in explained
+    assert [name for name, meaning in explained if not meaning] == []
+
+
+def entries(text: str) -> list[tuple[str, str]]:
+    """Each option, argument and setting in a help text, with its meaning beside it or below, without its default."""
+    found = re.findall(r"^  (\S+)(?: \S+)*(.*(?:\n {20,}.*)*)", text.partition("\nexamples:")[0], re.MULTILINE)
+    return [(name, said.partition("(")[0].strip()) for name, said in found]
 
 
 def test_help_lists_every_key_with_type_default_and_meaning(capsys: pytest.CaptureFixture[str]) -> None:
@@ -233,6 +265,9 @@ def fails(error: BaseException) -> cli.Verb:
         (OSError(28, "No space left on device", "x"), 2, "error: x: no space left on device; free some space"),
         (PermissionError(13, "Permission denied", "/x"), 2, "error: /x: permission denied\n"),
         (poise.errors.PoiseError("two\nlines"), 2, "error: two lines\n"),
+        (MemoryError(), 2, "error: not enough memory; use fewer environments"),
+        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"), 2, "error: not enough memory; "),
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 1 GiB"), 2, "error: not enough memory; "),
     ],
 )
 def test_exit_codes(

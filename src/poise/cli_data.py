@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from poise.cli_ends import EXIT_INTERRUPTED
 from poise.cli_help import Parser, describe_settings
 from poise.files import check_destination
 
@@ -28,7 +29,13 @@ def _configured(model: type[Settings], overrides: Mapping[str, str], verb: str) 
 
 
 def collect_options(parser: Parser) -> None:
-    parser.add_argument("--out", metavar="DIR", type=Path, default=Path("runs/images"), help="(default: runs/images)")
+    parser.add_argument(
+        "--out",
+        metavar="DIR",
+        type=Path,
+        default=Path("runs/images"),
+        help="folder for the images (default: runs/images)",
+    )
 
 
 def collect_settings() -> str:
@@ -51,7 +58,13 @@ def collect(options: argparse.Namespace) -> None:
 
 def pretrain_options(parser: Parser) -> None:
     parser.add_argument("dataset", metavar="DATASET", type=Path, help="folder written by 'poise collect'")
-    parser.add_argument("--out", metavar="DIR", type=Path, default=Path("runs/encoder"), help="(default: runs/encoder)")
+    parser.add_argument(
+        "--out",
+        metavar="DIR",
+        type=Path,
+        default=Path("runs/encoder"),
+        help="folder for the encoder, its history and pictures (default: runs/encoder)",
+    )
 
 
 def pretrain_settings() -> str:
@@ -60,7 +73,7 @@ def pretrain_settings() -> str:
     return describe_settings(PretrainConfig)
 
 
-def pretrain(options: argparse.Namespace) -> None:
+def pretrain(options: argparse.Namespace) -> int:
     from poise.config import parse_cli_overrides
     from poise.perception import ImageDataset, PretrainConfig, pretrain
 
@@ -83,7 +96,11 @@ def pretrain(options: argparse.Namespace) -> None:
     if not result.useful:
         advice = "give it more images, more epochs or another learning_rate"
         print(f"warning: this encoder tells nothing about an image; {advice}", file=sys.stderr)
+    if result.interrupted:
+        print(f"interrupted, after epoch {len(result.history)} of {config.epochs}")
+        return EXIT_INTERRUPTED
     print(f"next: poise train configs/ballbot/navigate.yaml --policy.encoder {options.out / 'encoder'}")
+    return 0
 
 
 # --- motion -------------------------------------------------------------------------------------------------------
@@ -96,7 +113,7 @@ def motion_options(parser: Parser) -> None:
         metavar="FILE",
         type=Path,
         default=Path("runs/motion.safetensors"),
-        help="(default: runs/motion.safetensors)",
+        help="file for the reference motion (default: runs/motion.safetensors)",
     )
 
 
@@ -118,6 +135,7 @@ def motion(options: argparse.Namespace) -> None:
     config = _configured(MotionConfig, own, "poise motion")
     there = apply_overrides(load_yaml(options.config), of_env)
     env = parse(EnvConfig, there.get("env", {}), f"{options.config}: env")
+    check_destination(options.out, makes_folder=True)
     with ProgressBar(config.episodes, "motion", unit="episodes") as bar:
         motion = record_motion(config, env, bar.update)
     motion.save(options.out)
@@ -130,7 +148,13 @@ def motion(options: argparse.Namespace) -> None:
 
 def plot_options(parser: Parser) -> None:
     parser.add_argument("runs", metavar="RUN", type=Path, nargs="+", help="run folders to compare")
-    parser.add_argument("--out", metavar="FILE", type=Path, default=Path("curves.png"), help="(default: curves.png)")
+    parser.add_argument(
+        "--out",
+        metavar="FILE",
+        type=Path,
+        default=Path("curves.png"),
+        help="picture, as png, svg or pdf (default: curves.png)",
+    )
 
 
 def plot(options: argparse.Namespace) -> None:
@@ -144,7 +168,9 @@ def plot(options: argparse.Namespace) -> None:
 def report_options(parser: Parser) -> None:
     parser.add_argument("run", metavar="RUN", type=Path, help="run folder")
     parser.add_argument("--evaluation", metavar="FILE", type=Path, help="show what 'poise evaluate --json' wrote")
-    parser.add_argument("--out", metavar="FILE.html", type=Path, help="(default: report.html in the run folder)")
+    parser.add_argument(
+        "--out", metavar="FILE.html", type=Path, help="page to write (default: report.html in the run folder)"
+    )
 
 
 def report(options: argparse.Namespace) -> None:
@@ -170,7 +196,13 @@ def info(options: argparse.Namespace) -> None:
 
 
 def demo_options(parser: Parser) -> None:
-    parser.add_argument("--out", metavar="DIR", type=Path, default=Path("runs/demo"), help="(default: runs/demo)")
+    parser.add_argument(
+        "--out",
+        metavar="DIR",
+        type=Path,
+        default=Path("runs/demo"),
+        help="folder for everything it makes (default: runs/demo)",
+    )
     parser.add_argument(
         "--config",
         metavar="FILE",

@@ -15,6 +15,9 @@ from poise.errors import PoiseError
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130  # as shells report an end by Ctrl-C
 
+_NO_MEMORY = ("DefaultCPUAllocator", "out of memory", "Storage size calculation overflowed")
+"""How torch says it, in a plain `RuntimeError`."""
+
 
 def exit_code(command: Callable[[], int]) -> int:
     """Run `command`; mistakes of the user and refusals of the system become a sentence, bugs of ours stay visible."""
@@ -31,9 +34,20 @@ def exit_code(command: Callable[[], int]) -> int:
         return 0
     except PoiseError as error:
         return _fail(str(error))
+    except (MemoryError, RuntimeError) as error:
+        if not _lacks_memory(error):
+            raise
+        return _fail(
+            "not enough memory; use fewer environments (env.num_envs) or robots, shorter rollouts "
+            "(algorithm.num_steps), smaller networks (hidden_sizes) or smaller images"
+        )
     except OSError as error:
         advice = "; free some space and try again" if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
         return _fail(f"{error.filename or 'the system'}: {(error.strerror or str(error)).lower()}{advice}")
+
+
+def _lacks_memory(error: Exception) -> bool:
+    return isinstance(error, MemoryError) or any(words in str(error) for words in _NO_MEMORY)
 
 
 def _fail(sentence: str) -> int:

@@ -1,4 +1,5 @@
 import csv
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from poise.errors import PoiseError
 from poise.perception import (
     FrozenDepthEncoder,
     ImageDataset,
+    ImageDatasetWriter,
     PretrainConfig,
     load_encoder,
     pretrain,
@@ -125,7 +127,26 @@ def test_damaged_episodes_are_left_out(dataset_folder: Path, tmp_path: Path) -> 
     assert not (tmp_path / "other").exists()
 
 
+def test_a_failure_leaves_what_was_there(dataset_folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    pretrain(ImageDataset(dataset_folder), quick(epochs=1), out)
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    with pytest.raises(PoiseError, match="diverged"):
+        pretrain(ImageDataset(dataset_folder), quick(learning_rate=1e30), out)
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
+
+
+def test_images_that_no_encoder_takes_are_refused_before_any_is_read(tmp_path: Path) -> None:
+    writer = ImageDatasetWriter(tmp_path / "data", ("rgbd_0",), 18, 18)
+    for episode in range(2):
+        writer.write(episode, {"rgbd_0": np.zeros((3, 18, 18), np.float32)}, seed=episode, driver="random")
+    shutil.rmtree(tmp_path / "data" / "images")
+    with pytest.raises(PoiseError, match="the height of depth images must be a positive multiple of 4, got 18"):
+        pretrain(ImageDataset(tmp_path / "data"), quick(), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_divergence_is_named(dataset_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(PoiseError, match=r"diverged in epoch 1.*learning_rate below 1e\+38"):
         pretrain(ImageDataset(dataset_folder), quick(learning_rate=1e38), tmp_path / "out")
-    assert not (tmp_path / "out" / "encoder").exists()
+    assert not (tmp_path / "out").exists()

@@ -133,6 +133,13 @@ def test_do_nothing_in_any_environment() -> None:
     env.close()
 
 
+def test_do_nothing_refuses_actions_none_of_which_does_nothing() -> None:
+    env = gym.make_vec("CartPole-v1", num_envs=1)
+    with pytest.raises(InvalidValueError, match=r"do-nothing needs continuous actions.*, not Discrete\(2\)"):
+        BASELINES["do-nothing"](env)
+    env.close()
+
+
 def test_pid_refuses_what_is_no_ballbot() -> None:
     env = gym.make_vec("Pendulum-v1", num_envs=1)
     with pytest.raises(InvalidValueError, match="drives ballbots only"):

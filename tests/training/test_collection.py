@@ -122,6 +122,10 @@ def test_images_of_other_settings_are_not_mixed_in(collected: Path, changes: dic
         collect(small(**changes), collected)
 
 
+def test_an_episode_of_a_single_decision_has_an_image(tmp_path: Path) -> None:
+    assert collect(small(seconds=0.01, driver="random"), tmp_path).images == 4 * len(CAMERAS)
+
+
 @pytest.mark.parametrize(
     ("frames", "kept"),
     [

@@ -4,8 +4,11 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from poise.config import parse
 from poise.errors import InvalidValueError
-from poise.training.comparison import baselines_for, comparison_table, contender
+from poise.policies.baselines import do_nothing
+from poise.training.comparison import Contender, baselines_for, comparison_table, contender
+from poise.training.config import RunConfig
 from poise.training.evaluation import Evaluation
 
 
@@ -37,6 +40,15 @@ def test_the_table_is_whole_in_80_columns() -> None:
             interval = summary[name]
             assert form.format(interval["mean"]) in text
             assert f"{form.format(interval['low'])} to {form.format(interval['high'])}" in text
+
+
+@pytest.mark.parametrize(
+    ("env_id", "names"),
+    [("CartPole-v1", []), ("Pendulum-v1", ["do-nothing"]), ("poise/Ballbot-v0", ["do-nothing", "pid", "lqr"])],
+)
+def test_only_those_baselines_are_offered_that_fit(env_id: str, names: list[str]) -> None:
+    rival = Contender("trained", do_nothing, parse(RunConfig, {"env": {"id": env_id}}))
+    assert [other.name for other in baselines_for(rival)] == names
 
 
 def test_the_world_may_be_changed() -> None:

@@ -103,9 +103,8 @@ def _pretrain(
 ) -> PretrainResult:
     from poise.perception.pictures import save_reconstructions  # matplotlib is slow to import, few need it
 
-    training, held_out = _draw_images(dataset, config)
-    save_yaml(out / "config.yaml", config)
     model = _build_model(dataset, config)
+    training, held_out = _draw_images(dataset, config)
     best_model, history, interrupted = model, list[Epoch](), False
     try:
         for epoch in _epochs(model, training, held_out, config):
@@ -118,6 +117,7 @@ def _pretrain(
                 best_model = copy.deepcopy(model)
                 made_from = {"dataset": dataset.folder.name, "max_depth": dataset.info.max_depth}
                 save_encoder(out / "encoder", best_model.encoder, made_from | epoch._asdict())
+                save_yaml(out / "config.yaml", config)
             history.append(epoch)
             _save_history(out / "history.csv", history)
             if progress is not None:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+from gymnasium import spaces
 from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
 
@@ -60,8 +61,15 @@ def lqr_controller(env: VectorEnv[Any, Any, Any]) -> LqrController:
 
 
 def do_nothing(env: VectorEnv[Any, Any, Any]) -> DoNothing:
-    """No torque, in any environment of continuous actions."""
-    return DoNothing(env.num_envs, int(np.prod(env.single_action_space.shape or (1,))))
+    """No torque, in any environment of continuous actions.
+
+    Raises:
+        InvalidValueError: the actions are of another kind, none of which is to do nothing.
+    """
+    space = env.single_action_space
+    if not isinstance(space, spaces.Box) or len(space.shape) != 1:
+        raise InvalidValueError(f"do-nothing needs continuous actions, a Box with one axis, not {space}")
+    return DoNothing(env.num_envs, space.shape[0])
 
 
 def _ballbot_options(env: VectorEnv[Any, Any, Any], who: str) -> BallbotOptions:

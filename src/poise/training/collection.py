@@ -9,14 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
 from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from poise.config import Config, load_yaml, parse, save_yaml
+from poise.envs.options import BallbotOptions
 from poise.envs.vision import AGE, CAMERAS
 from poise.errors import InvalidValueError
 from poise.perception import ImageDatasetWriter
@@ -48,11 +49,18 @@ class CollectConfig(Config):
     seconds: float = Field(3.0, gt=0, description="longest episode, s")
     images_per_episode: int = Field(38, ge=2, description="most images kept of each camera, evenly spaced in time")
     rate: float = Field(25.0, gt=0, description="images a second that each camera takes")
-    height: int = Field(64, ge=4, le=1024, description="of the images, pixels")
-    width: int = Field(64, ge=4, le=1024, description="of the images, pixels")
+    height: int = Field(64, ge=4, le=1024, multiple_of=4, description="of the images, pixels, a multiple of 4")
+    width: int = Field(64, ge=4, le=1024, multiple_of=4, description="of the images, pixels, a multiple of 4")
     max_depth: float = Field(1.0, gt=0, le=1, description="clip, m")
     decimation: int = Field(5, ge=1, le=100, description="time steps of the physics for each action")
     terrain: TerrainOptions = TerrainOptions()
+
+    @model_validator(mode="after")
+    def _time_to_act(self) -> Self:
+        shortest = BallbotOptions(decimation=self.decimation).control_step
+        if self.seconds < shortest:
+            raise ValueError(f"seconds must be at least {shortest:g}, the time of one decision, got {self.seconds:g}")
+        return self
 
 
 class Collected(NamedTuple):

@@ -93,12 +93,25 @@ def contender(name: str, config: Path | None = None, changes: Mapping[str, str] 
 
 
 def baselines_for(rival: Contender) -> list[Contender]:
-    """The baselines, in the environment of another contender."""
-    return [
+    """The baselines that can act in the environment of another contender, in it."""
+    others = [
         Contender(name, agent_for, rival.config, rival.changes, has_eyes=False)
         for name, agent_for in BASELINES.items()
         if name != rival.name
     ]
+    return [other for other in others if _can_act(other)]
+
+
+def _can_act(rival: Contender) -> bool:
+    """Whether an agent can be made for its environment: found out now, and not when others have been measured."""
+    env = make_vector_env(rival.config.env.id, 1, rival.measured_options, rival.config.threads)
+    try:
+        rival.agent_for(env)
+    except InvalidValueError:
+        return False
+    finally:
+        env.close()
+    return True
 
 
 def measure(rival: Contender, episodes: int, seed: int) -> Evaluation:

@@ -25,7 +25,7 @@ def make_vector_env(env_id: str, num_envs: int, options: dict[str, Any], threads
         threads: for environments of poise.
 
     Raises:
-        InvalidValueError: the id is unknown, or the environment refuses its options.
+        InvalidValueError: the id is unknown, or the environment refuses its options or lacks something to run.
     """
     env_id = _registered(env_id)
     native = gym.spec(env_id).vector_entry_point
@@ -38,19 +38,29 @@ def make_vector_env(env_id: str, num_envs: int, options: dict[str, Any], threads
         raise
     except TypeError as error:  # an unknown keyword argument
         raise InvalidValueError(f"the environment '{env_id}' refuses env.options: {error}") from error
+    except (gym.error.Error, ImportError) as error:  # what it needs is not installed, as a rule
+        raise InvalidValueError(f"the environment '{env_id}' cannot be made: {error}") from error
 
 
 def _registered(env_id: str) -> str:
     """The id without its module, once it is known."""
     module, colon, name = env_id.rpartition(":")
     if colon:
-        try:
-            importlib.import_module(module)
-        except ImportError as error:
-            raise InvalidValueError(f"unknown environment '{env_id}': {error}") from error
+        _import(module, env_id)
     if name not in gym.registry:
         raise InvalidValueError(f"unknown environment '{env_id}'{did_you_mean(name, gym.registry)}")
     return name
+
+
+def _import(module: str, env_id: str) -> None:
+    """Import what registers an environment; a module of somebody else's may raise anything."""
+    try:
+        importlib.import_module(module)
+    except ImportError as error:
+        raise InvalidValueError(f"unknown environment '{env_id}': {error}") from error
+    except Exception as error:
+        raised = f"{type(error).__name__}: {error}"
+        raise InvalidValueError(f"the module '{module}' of '{env_id}' failed when it was imported: {raised}") from error
 
 
 def set_reward_weights(env: VectorEnv[Any, Any, Any], weights: Mapping[str, float]) -> None:

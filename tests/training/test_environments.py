@@ -1,0 +1,50 @@
+"""Vector environments by their id; what cannot be made says why."""
+
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import pytest
+
+from poise.errors import InvalidValueError
+from poise.training.environments import make_vector_env
+
+
+def lacks_a_library() -> Any:
+    raise gym.error.DependencyNotInstalled("Box2D is not installed; pip install it")
+
+
+def lacks_a_module() -> Any:
+    import no_such_module  # noqa: F401
+
+
+@pytest.mark.parametrize(
+    ("entry_point", "words"),
+    [
+        (lacks_a_library, "'Lacking-v0' cannot be made: Box2D is not installed; pip install it"),
+        (lacks_a_module, "'Lacking-v0' cannot be made: No module named 'no_such_module'"),
+    ],
+)
+def test_what_is_not_installed_is_named(entry_point: Any, words: str) -> None:
+    gym.register("Lacking-v0", entry_point)
+    try:
+        with pytest.raises(InvalidValueError, match=words):
+            make_vector_env("Lacking-v0", 1, {})
+    finally:
+        del gym.registry["Lacking-v0"]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("1 / 0", "the module 'made_for_this' of 'made_for_this:CartPole-v1' failed .*: ZeroDivisionError: division"),
+        ("import no_such_module", "unknown environment 'made_for_this:CartPole-v1': No module named 'no_such_module'"),
+    ],
+)
+def test_a_module_that_fails_is_named(
+    content: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "made_for_this.py").write_text(content)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(InvalidValueError, match=words):
+        make_vector_env("made_for_this:CartPole-v1", 1, {})
