@@ -52,7 +52,8 @@ def collect(options: argparse.Namespace) -> None:
     config = _configured(CollectConfig, parse_cli_overrides(options.settings), "poise collect")
     with ProgressBar(config.episodes, "collect", unit="episodes") as bar:
         collected = collect(config, options.out, progress=bar.update)
-    print(f"{collected.images:,} depth images of {collected.episodes:,} episodes in {options.out}")
+    before = f", {collected.skipped:,} of them from before" if collected.skipped else ""
+    print(f"{collected.images:,} depth images of {collected.episodes:,} episodes in {options.out}{before}")
     print(f"next: poise pretrain {options.out}")
 
 
