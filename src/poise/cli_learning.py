@@ -38,7 +38,7 @@ def train(options: argparse.Namespace) -> int:
     from poise.training.launch import closing_words, launch
 
     runner = launch(options.config, parse_cli_overrides(options.settings), options.out, options.resume)
-    print(f"training in {runner.folder}")
+    print(_opening_words(runner.folder, runner.step) if options.resume else f"training in {runner.folder}")
     reason = runner.train()
     print(f"{reason}, at step {runner.step:,}")
     if reason == INTERRUPTED:
@@ -46,6 +46,11 @@ def train(options: argparse.Namespace) -> int:
         return EXIT_INTERRUPTED
     print(*closing_words(runner.folder), sep="\n")
     return 0
+
+
+def _opening_words(folder: Path, step: int) -> str:
+    where = f"at step {step:,}" if step else "from its beginning: there was no checkpoint yet"
+    return f"going on in {folder} {where}"
 
 
 # --- evaluate -----------------------------------------------------------------------------------------------------

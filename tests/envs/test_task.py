@@ -90,12 +90,23 @@ def test_a_decision_earns_what_its_steps_would_have(make_robot: MakeRobot) -> No
     assert info["steps"] == 50
 
 
-def test_actions_beyond_the_bounds_are_clipped_and_nan_is_no_action(make_robots: MakeRobots) -> None:
+def test_actions_beyond_the_bounds_are_clipped(make_robots: MakeRobots) -> None:
     env = make_robots(1)
     env.reset(seed=0)
-    observation, _, _, _, info = env.step(np.array([[5.0, -np.inf, np.nan]]))
+    observation, _, _, _, info = env.step(np.array([[5.0, -np.inf, 0.0]]))
     np.testing.assert_array_equal(observation["actions"], [[1.0, -1.0, 0.0]])
     np.testing.assert_allclose(info["reward_effort"], -0.0002)
+
+
+def test_a_robot_without_numbers_to_act_on_has_diverged(make_robots: MakeRobots) -> None:
+    env = make_robots(2)
+    env.reset(seed=0)
+    observation, reward, terminated, _, info = env.step(np.array([[0.0, 0.0, 0.0], [0.0, np.nan, 0.0]]))
+    assert terminated.tolist() == [False, True]
+    assert info["final_info"]["diverged"].tolist() == [False, True]
+    assert np.isfinite(reward).all()
+    assert all(np.isfinite(values).all() for values in observation.values())
+    assert env.task.diverged_episodes == 1
 
 
 def test_an_incremental_action_moves_the_command(make_robots: MakeRobots) -> None:

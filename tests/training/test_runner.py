@@ -137,12 +137,13 @@ def test_a_training_that_diverges_says_so_and_keeps_what_it_had(tmp_path: Path) 
     assert latest_checkpoint(tmp_path / "run") == tmp_path / "run" / "checkpoints" / "step_000000040"
 
 
-def test_ctrl_c_ends_after_the_iteration_and_leaves_signals_as_they_were(tmp_path: Path) -> None:
-    before = signal.getsignal(signal.SIGINT)
-    watch = Watch(lambda runner: signal.raise_signal(signal.SIGINT), at=60)
+@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
+def test_signals_end_it_after_the_iteration_and_are_left_as_they_were(tmp_path: Path, kind: signal.Signals) -> None:
+    before = signal.getsignal(kind)
+    watch = Watch(lambda runner: signal.raise_signal(kind), at=60)
     runner = start_run(config(checkpoint={"every": 0}), tmp_path / "run", [watch])
     assert runner.train() == "interrupted"
-    assert signal.getsignal(signal.SIGINT) is before
+    assert signal.getsignal(kind) is before
     again = resume_run(tmp_path / "run", [watch])
     assert again.step == 60
     assert again.train() == "all steps done"

@@ -95,18 +95,21 @@ class BallbotTask:
             self.vision.reset(robots, self._generators)
 
     def step(self, actions: NDArray[Any]) -> Outcome:
-        """Advance every robot by one action (N, 3) in [-1, 1]; beyond is clipped, and not a number counts as zero.
+        """Advance every robot by one action (N, 3) in [-1, 1]; beyond is clipped.
+
+        A robot that is given no numbers to act on counts as one whose simulation has diverged.
 
         Raises:
             InvalidValueError: the actions have another shape.
         """
         options, simulation = self.options, self.simulation
-        self._actions = self._commanded(self._accepted(actions))
+        given = self._checked(actions)
+        self._actions = self._commanded(np.clip(np.nan_to_num(given, nan=0.0), -1.0, 1.0))
         self._disturbances.push(simulation, self._generators)
         before = self._base_pose()
         simulation.step(self._disturbances.delayed(self._actions), options.decimation)
         self._steps += options.decimation
-        diverged = simulation.diverged()
+        diverged = simulation.diverged() | np.isnan(given).any(axis=1)
         if diverged.any():
             self._hold_diverged(diverged, before)
         position, quaternion = self._base_pose()
@@ -242,12 +245,12 @@ class BallbotTask:
         increment = self.options.action_increment
         return actions if increment is None else np.clip(self._actions + increment * actions, -1.0, 1.0)
 
-    def _accepted(self, actions: NDArray[Any]) -> Array:
-        """(N, 3) what of the caller's actions the motors can follow."""
+    def _checked(self, actions: NDArray[Any]) -> Array:
+        """(N, 3) the caller's actions."""
         given = np.asarray(actions, np.float64)
         if given.shape != (self.num_robots, 3):
             raise InvalidValueError(f"actions must have shape ({self.num_robots}, 3), got {given.shape}")
-        return np.clip(np.nan_to_num(given, nan=0.0), -1.0, 1.0)
+        return given
 
     def _judge(self, position: Array, quaternion: Array, diverged: Bools) -> Outcome:
         """Reward the step and find out whose episode is over."""

@@ -53,7 +53,7 @@ class EarlyStoppingConfig(Config):
 class CheckpointConfig(Config):
     """When the whole run is saved."""
 
-    every: int = Field(500_000, ge=0, description="steps between checkpoints; 0 for one at the end only")
+    every: int = Field(100_000, ge=0, description="steps between checkpoints; 0 for one at the end only")
     keep: int = Field(2, ge=1, description="how many of the latest to keep")
 
 

@@ -28,6 +28,10 @@ from poise.training.progress import ProgressBar
 from poise.training.stopwatch import Stopwatch
 
 
+_INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
+"""What keyboards send, and what schedulers and shutdowns do."""
+
+
 class Runner:
     """One training run in one folder.
 
@@ -185,21 +189,23 @@ class Runner:
 
     @contextmanager
     def _interruptible(self) -> Iterator[None]:
-        """Ctrl-C ends after the iteration, with a checkpoint; a second one at once."""
+        """Ctrl-C and SIGTERM end after the iteration, with a checkpoint; a second one at once."""
 
         def on_interrupt(signum: int, frame: Any) -> None:
             self.stop(self.stop_reason or INTERRUPTED)
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+            for kind in _INTERRUPTS:
+                signal.signal(kind, signal.default_int_handler)
 
         try:
-            previous = signal.signal(signal.SIGINT, on_interrupt)
-        except ValueError:  # not in the main thread: nobody presses keys here
+            previous = {kind: signal.signal(kind, on_interrupt) for kind in _INTERRUPTS}
+        except ValueError:  # not in the main thread: signals do not come here
             yield
             return
         try:
             yield
         finally:
-            signal.signal(signal.SIGINT, previous)
+            for kind, handler in previous.items():
+                signal.signal(kind, handler)
 
 
 def _headline(metrics: Mapping[str, float]) -> dict[str, float]:
