@@ -20,7 +20,8 @@ import pytest
 import torch
 
 from poise.cli import main
-from poise.perception import DepthEncoder, ImageDatasetWriter, save_encoder
+from poise.config import save_yaml
+from poise.perception import DepthEncoder, ImageDatasetWriter, PretrainConfig, save_encoder
 
 TINY = """
 total_steps: 64
@@ -54,6 +55,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for episode in range(2):
             images = np.random.default_rng(episode).random((2, 3, size, size), np.float32)
             writer.write(episode, {"rgbd_0": images[0], "rgbd_1": images[1]}, seed=episode, driver="random")
+    save_encoder(folder / "learned" / "encoder", DepthEncoder(16, 16))
+    save_yaml(folder / "learned" / "config.yaml", PretrainConfig())
     bomb = pickle.dumps(_Bomb())
     (folder / "bomb.pkl").write_bytes(bomb)
     (folder / "binary.yaml").write_bytes(b"\x80\x00\xff" * 100)
@@ -161,6 +164,12 @@ VALUES = [
     Case(train("--policy.memory.type", "rnn"), ("policy.memory.type", "'lstm' or 'gru'", "rnn")),
     Case(train("--policy.critic_observations", "[]"), ("policy.critic_observations", "at least one component")),
     Case(train("--env.options.terrain.nodes", "292"), ("terrain.nodes must be odd", "292")),
+    Case(
+        train("--algorithm.learning_rate", "fast"),
+        ("settings: algorithm.learning_rate must be a number or a schedule {values: [...]}, got 'fast'",),
+    ),
+    Case(train("--algorithm.learning_rate", "{values: fast}"), ("settings: algorithm.learning_rate.values must be a",)),
+    Case(train("--video.when", "often"), ("settings: video.when must be 'never'", "or a whole number, got 'often'")),
     Case(train("--algorithm.learning_rate", "-0.001"), ("algorithm.learning_rate must be at least 0", "-0.001")),
     Case(train("--algorithm.critic_learning_rate=-1"), ("algorithm.critic_learning_rate must be at least 0",)),
     Case(train("--algorithm.clip_range", "-0.2"), ("algorithm.clip_range must be at least 0", "-0.2")),
@@ -208,14 +217,24 @@ VALUES = [
     Case(train(SEES, "--policy.encoder", "bomb.pkl"), ("bomb.pkl is a file", "pickled models are never opened")),
     Case(train(SEES, "--policy.encoder", "images"), ("images", "encoder.json")),
     Case(train("--env.id", "poise/Balbot-v0"), ("unknown environment 'poise/Balbot-v0'", "'poise/Ballbot-v0'")),
-    Case(train("--env.id", "Pendulum-v1"), ("Pendulum-v1", "env.options", "cameras")),
+    Case(
+        train("--env.id", "Pendulum-v1"),
+        ("the configuration's env.options", "no keyword arguments of 'Pendulum-v1': cameras, decimation, terrain; "),
+    ),
+    Case(train("--env.id", "Nope-v1"), ("unknown environment 'Nope-v1'\n",)),
+    Case(train("--env.id", "Hoper-v1"), ("unknown environment 'Hoper-v1'; did you mean 'Hopper-v5'?",)),
     Case(train("--env.id", "FrozenLake-v1", "--env.options", "{}"), ("no policy for the observation",)),
     Case(train("--env.id", "nowhere:Robot-v0", "--env.options", "{}"), ("unknown environment 'nowhere:Robot-v0'",)),
     Case(train("--env.id", ":CartPole-v1", "--env.options", "{}"), ("the module '' of ':CartPole-v1'", "Empty module")),
     Case(train("--env.options.terrain.lacunarity", "1e30"), ("terrain.lacunarity must be at most 8", "1e+30")),
     Case(train("--env.options.terrain.scale", "1e-30"), ("terrain.scale must be at least 1", "1e-30")),
-    Case(train("--algorithm.num_steps", f"{10**17}"), ("not enough memory", "algorithm.num_steps")),
-    Case(train("--policy.actor.hidden_sizes", f"[{10**16}]"), ("not enough memory", "hidden_sizes")),
+    Case(train("--algorithm.num_steps", f"{10**17}"), ("algorithm.num_steps must be at most 1e+06",)),
+    Case(
+        train("--algorithm.num_steps", f"{10**6}", "--env.num_envs", "4096"),
+        ("not enough memory", "algorithm.num_steps"),
+    ),
+    Case(train("--policy.actor.hidden_sizes", f"[{10**24}]"), ("hidden_sizes must be positive widths", "65536")),
+    Case(train("--policy.memory.hidden_size", f"{10**24}"), ("policy.memory.hidden_size must be at most 65536",)),
     Case(train("--evaluation.every", "32", "--evaluation.options.max_steps", "0"), ("max_steps must be at least 1",)),
     Case(train("--seed"), ("'--seed' needs a value",)),
     Case(train("--seed", "--total_steps", "5"), ("'--seed' needs a value",)),
@@ -241,7 +260,17 @@ FILES = [
     Case(["train", "--resume", "nowhere"], ("nowhere is no run folder", "config.yaml")),
     Case(["train", "--resume", "shipped"], ("shipped holds a finished policy and no checkpoint",)),
     Case(["train", "--resume", "run", "--out", "new"], ("--resume", "leave '--out' away")),
-    Case(["train", "--resume", "run", "--seed", "3"], ("run was begun with other settings of seed",)),
+    Case(
+        ["train", "--resume", "run", "--seed", "3"],
+        ("run was begun with other settings of seed", "poise train run/config.yaml --initial_policy run --out DIR"),
+    ),
+    Case(["train", "--resume", "."], (". is no run folder", "did you mean '", "'run'", "'shipped'")),
+    Case(["train", "--resume", "shiped"], ("shiped is no run folder", "did you mean 'shipped'?")),
+    Case(["train", "--resume", "learned"], ("learned is no run folder: its config.yaml is of something else",)),
+    Case(["evaluate", "learned/encoder"], ("learned is no run folder: its config.yaml is of something else",)),
+    Case(["evaluate", "tiny.yaml"], ("tiny.yaml is a configuration", "poise train tiny.yaml", "policy.mutex")),
+    Case(["evaluate", "run/config.yaml"], ("run/config.yaml is a configuration", "name its run, run:")),
+    Case(["evaluate", "shiped"], ("there is no policy 'shiped'; did you mean 'shipped'?",)),
     Case(["evaluate", "nowhere"], ("there is no policy 'nowhere'", "pid")),
     Case(["evaluate", "piid"], ("there is no policy 'piid'", "did you mean 'pid'?")),
     Case(["evaluate", "bomb.pkl"], ("bomb.pkl is a file", "pickled models are never loaded")),
@@ -265,6 +294,9 @@ FILES = [
     Case(["pretrain", "bomb.pkl"], ("bomb.pkl", "poise collect")),
     Case(["pretrain", "pickles"], ("pickles holds no depth images",)),
     Case(["pretrain", "images", "--out", "tiny.yaml"], ("tiny.yaml",)),
+    Case(["pretrain", "images", "--out", "learned"], ("learned already holds an encoder", "--out")),
+    Case(["pretrain", "images", "--out", "encoder64"], ("encoder64 already holds an encoder", "--out")),
+    Case(["pretrain", "images", "--out", "run"], ("run is not an empty folder", "--out")),
     Case(["pretrain", "odd"], ("the height of depth images must be a positive multiple of 4, got 18",)),
     Case(["motion", "tiny.yaml", "--out", "run"], ("cannot write run: it is a folder; name a file",)),
     Case(["motion", "tiny.yaml", "--out", "tiny.yaml/deep/x"], ("cannot write tiny.yaml/deep/x",)),

@@ -118,8 +118,28 @@ def test_a_baseline_is_measured_in_the_environment_of_a_configuration(
 
 def test_play_makes_a_video(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "x.mp4"
-    assert f"video in {out}" in told(capsys, ["play", str(run), "--out", str(out), "--seconds", "0.1"])
+    said = told(capsys, ["play", str(run), "--out", str(out), "--seconds", "0.1", "--seed", "5"])
+    assert f"video in {out}" in said
+    assert re.search(r"seed 5: return \d\.\d in 0\.1 s, \d\.\d\d m from where it began: did not fall", said)
     assert out.read_bytes()[4:8] == b"ftyp"
+
+
+def test_a_video_of_another_name_is_refused_before_any_work(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["play", "nowhere", "--out", "x.avi"]) == 2
+    assert capsys.readouterr().err == "error: x.avi must end in .mp4, the only kind of video written\n"
+
+
+@pytest.mark.parametrize("options", [[], ["--out", "my demo"]])
+def test_a_demo_that_is_interrupted_tells_how_to_go_on(
+    options: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("poise.training.demo.run_demo", interrupt)
+    assert main(["demo", *options]) == 130
+    again = "poise demo --out 'my demo'" if options else "poise demo"
+    assert capsys.readouterr().out.splitlines()[-1] == f"  {again}"
 
 
 def test_collect_and_pretrain(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -131,6 +151,8 @@ def test_collect_and_pretrain(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert "best encoder, of epoch 1" in said.out
     assert "always guessing the average image" in said.out
     assert said.err.startswith("warning: this encoder tells nothing about an image")  # of 20, in one epoch
+    assert "poise train" not in said.out
+    assert f"more images, with settings as before: poise collect --out {images} --episodes 4" in said.out
     assert (tmp_path / "encoder" / "encoder" / "encoder.safetensors").exists()
     assert (tmp_path / "encoder" / "reconstructions.png").exists()
 
@@ -158,8 +180,13 @@ def test_plot_and_report(run: Path, tmp_path: Path, capsys: pytest.CaptureFixtur
     curves, report = tmp_path / "curves.png", tmp_path / "report.html"
     assert f"curves in {curves}" in told(capsys, ["plot", str(run), str(run), "--out", str(curves)])
     assert curves.read_bytes().startswith(b"\x89PNG")
-    assert f"report in {report}" in told(capsys, ["report", str(run), "--out", str(report)])
+    said = told(capsys, ["report", str(run), "--out", str(report)])
+    assert f"report in {report}\nwithout an evaluation, a video\n" in said
+    assert said.splitlines()[-1] == f"  poise report {run} --evaluation evaluation.json --video {run.name}.mp4"
     assert "<html" in report.read_text()
+    (tmp_path / "v.mp4").write_bytes(b"film")
+    told(capsys, ["report", str(run), "--out", str(report), "--video", str(tmp_path / "v.mp4")])
+    assert "<video" in report.read_text()
 
 
 def test_info_tells_what_a_bug_report_needs(

@@ -12,6 +12,7 @@ from poise.training.comparison import contender
 from poise.training.config import RunConfig
 from poise.training.environments import make_vector_env, sensing_for
 from poise.training.evaluation import evaluate
+from poise.training.seeds import PLAY_SEED
 
 ROOT = Path(__file__).parents[1]
 SHIPPED = sorted((ROOT / "configs").rglob("*.yaml"))
@@ -38,6 +39,16 @@ def test_there_are_some() -> None:
 def test_its_first_lines_tell_how_to_train_it(path: Path) -> None:
     comment = [line for line in path.read_text().splitlines() if line.startswith("#")]
     assert any(f"poise train {path.relative_to(ROOT)}" in line for line in comment)
+
+
+def test_what_is_filmed_by_default_is_no_exception() -> None:
+    """`PLAY_SEED` was the median of a hundred episodes: it shows a robot that travels and does not fall."""
+    rival = contender(str(ROOT / "models/ballbot"))
+    outcome = evaluate(
+        rival.agent_for, lambda count: make_vector_env(rival.config.env.id, count, rival.env_options), 1, PLAY_SEED
+    )
+    assert outcome.successes == [True]
+    assert outcome.returns[0] == pytest.approx(88.8, abs=2.0)
 
 
 @pytest.mark.parametrize("folder", sorted((ROOT / "models").iterdir()), ids=lambda path: path.name)

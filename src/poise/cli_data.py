@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,11 +12,14 @@ from typing import TYPE_CHECKING, TypeVar
 from poise.cli_ends import EXIT_INTERRUPTED
 from poise.cli_help import Parser, describe_settings
 from poise.files import check_destination
+from poise.shell import typed
 
 if TYPE_CHECKING:
     from poise.config import Config
 
 Settings = TypeVar("Settings", bound="Config")
+
+DEMO_OUT, DEMO_CONFIG = Path("runs/demo"), Path("configs/ballbot/navigate.yaml")
 
 
 def _configured(model: type[Settings], overrides: Mapping[str, str], verb: str) -> Settings:
@@ -76,15 +80,17 @@ def pretrain_settings() -> str:
 
 def pretrain(options: argparse.Namespace) -> int:
     from poise.config import parse_cli_overrides
-    from poise.perception import ImageDataset, PretrainConfig, pretrain
+    from poise.perception import ImageDataset, PretrainConfig, check_new_encoder, pretrain
 
     config = _configured(PretrainConfig, parse_cli_overrides(options.settings), "poise pretrain")
+    check_new_encoder(options.out)
+    dataset = ImageDataset(options.dataset)
 
     def millimetres(loss: float) -> str:
         return f"{loss**0.5 * 1000:.1f} mm"
 
     result = pretrain(
-        ImageDataset(options.dataset),
+        dataset,
         config,
         options.out,
         lambda epoch: print(f"epoch {epoch.epoch}: held-out error {millimetres(epoch.validation_loss)}", flush=True),
@@ -95,12 +101,16 @@ def pretrain(options: argparse.Namespace) -> int:
     guessing = f"always guessing the average image: {millimetres(result.average_image_loss)}"
     print(f"its error: {millimetres(result.best.validation_loss)}; {guessing}")
     if not result.useful:
-        advice = "give it more images, more epochs or another learning_rate"
-        print(f"warning: this encoder tells nothing about an image; {advice}", file=sys.stderr)
+        print("warning: this encoder tells nothing about an image, so train no policy with it", file=sys.stderr)
     if result.interrupted:
         print(f"interrupted, after epoch {len(result.history)} of {config.epochs}")
         return EXIT_INTERRUPTED
-    print(f"next: poise train configs/ballbot/navigate.yaml --policy.encoder {options.out / 'encoder'}")
+    if result.useful:
+        print(f"next: poise train configs/ballbot/navigate.yaml --policy.encoder {options.out / 'encoder'}")
+        return 0
+    twice = 2 * len(dataset.episodes)
+    print(f"next: more images, with settings as before: poise collect --out {options.dataset} --episodes {twice}")
+    print(f"then, or with more epochs: poise pretrain {options.dataset} --out DIR --epochs {2 * config.epochs}")
     return 0
 
 
@@ -172,17 +182,25 @@ def report_options(parser: Parser) -> None:
     parser.add_argument(
         "--out", metavar="FILE.html", type=Path, help="page to write (default: report.html in the run folder)"
     )
+    parser.add_argument("--video", metavar="FILE.mp4", type=Path, help="show what 'poise play' filmed")
 
 
 def report(options: argparse.Namespace) -> None:
     from poise.training.comparison import comparison_about
     from poise.training.report import write_report
+    from poise.training.report_missing import missing_parts
 
     out = options.out or options.run / "report.html"
     check_destination(out)
     file = options.evaluation
-    write_report(options.run, out, None if file is None else comparison_about(options.run, file))
+    measured = None if file is None else comparison_about(options.run, file)
+    write_report(options.run, out, measured, options.video)
     print(f"report in {out}")
+    missing = missing_parts(options.run, measured, options.video)
+    if missing.names:
+        print(f"without {', '.join(missing.names)}")
+    if missing.commands:
+        print("what can be added is added by:", *typed(*missing.commands), sep="\n  ")
 
 
 def no_options(parser: Parser) -> None:
@@ -201,14 +219,14 @@ def demo_options(parser: Parser) -> None:
         "--out",
         metavar="DIR",
         type=Path,
-        default=Path("runs/demo"),
+        default=DEMO_OUT,
         help="folder for everything it makes (default: runs/demo)",
     )
     parser.add_argument(
         "--config",
         metavar="FILE",
         type=Path,
-        default=Path("configs/ballbot/navigate.yaml"),
+        default=DEMO_CONFIG,
         help="run configuration, trained for 800,000 steps at most (default: configs/ballbot/navigate.yaml)",
     )
 
@@ -216,4 +234,15 @@ def demo_options(parser: Parser) -> None:
 def demo(options: argparse.Namespace) -> None:
     from poise.training.demo import run_demo
 
-    run_demo(options.out, options.config)
+    try:
+        run_demo(options.out, options.config)
+    except KeyboardInterrupt:
+        print("go on with:", *typed(_demo_again(options)), sep="\n  ")
+        raise
+
+
+def _demo_again(options: argparse.Namespace) -> str:
+    """The command that goes on with a demo."""
+    chosen = [("--out", options.out, DEMO_OUT), ("--config", options.config, DEMO_CONFIG)]
+    words = [f" {flag} {shlex.quote(str(value))}" for flag, value, default in chosen if value != default]
+    return f"poise demo{''.join(words)}"

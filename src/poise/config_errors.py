@@ -40,12 +40,43 @@ _EXPECTED = {
 
 def describe(error: ValidationError, cls: type[BaseModel], mapping: Mapping[str, Any], where: str) -> str:
     """All problems of `mapping` as a `cls`, in one paragraph that starts with `where`."""
-    problems = list(dict.fromkeys(_problem(detail, cls, mapping) for detail in error.errors(include_url=False)))
+    problems = list(dict.fromkeys(_problems(error.errors(include_url=False), cls, mapping)))
     if len(problems) == 1:
         return f"{where}: {problems[0]}"
     return f"{where} has {len(problems)} problems: " + "; ".join(
         f"({number}) {problem}" for number, problem in enumerate(problems, start=1)
     )
+
+
+def _problems(details: list[ErrorDetails], cls: type[BaseModel], mapping: Mapping[str, Any]) -> Iterator[str]:
+    """A sentence for each mistake. Of a value that may be of several kinds, pydantic says what it lacks to be each."""
+    by_key: dict[str, list[ErrorDetails]] = {}
+    for detail in details:
+        by_key.setdefault(_key(detail["loc"], mapping), []).append(detail)
+    for key, here in by_key.items():
+        unfit = [detail for detail in here if detail["type"] in _EXPECTED]
+        closer = [detail for detail in here if detail["type"] not in _EXPECTED]
+        is_of_a_kind = closer or any(other.startswith((f"{key}.", f"{key}[")) for other in by_key)
+        if unfit and not is_of_a_kind:
+            yield _fits_nothing(key, unfit, cls) if len(unfit) > 1 else _problem(unfit[0], cls, mapping)
+        yield from (_problem(detail, cls, mapping) for detail in closer)
+
+
+def _fits_nothing(key: str, details: list[ErrorDetails], cls: type[BaseModel]) -> str:
+    """The sentence for a value that is of none of the kinds it may be of."""
+    first, *others = dict.fromkeys(_kind(detail, cls) for detail in details)
+    alternatives = "".join(f" or {kind.removeprefix('be ')}" for kind in others)
+    return f"{key} must {first}{alternatives}, got {_shown(details[0]['input'])}"
+
+
+def _kind(detail: ErrorDetails, cls: type[BaseModel]) -> str:
+    """What a value was expected to be, after `must`; a mapping by the name of its class and the keys that it needs."""
+    models = _models_at(cls, detail["loc"])
+    if detail["type"] not in ("model_type", "model_attributes_type") or len(models) != 1:
+        return _EXPECTED[detail["type"]].format(**detail.get("ctx", {})).removeprefix("must ")
+    needed = {name: field.annotation for name, field in models[0].model_fields.items() if field.is_required()}
+    keys = [f"{name}: {'[...]' if get_origin(kind) in (tuple, list) else '...'}" for name, kind in needed.items()]
+    return f"be a {models[0].__name__.lower()} {{{', '.join(keys)}}}"
 
 
 def _problem(detail: ErrorDetails, cls: type[BaseModel], mapping: Mapping[str, Any]) -> str:

@@ -31,9 +31,15 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
     Capitals, and dashes for underscores, do not count as differences.
     """
+    found = nearest(word, known)
+    return "" if found is None else f"; did you mean '{found}'?"
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """The known word that somebody may have meant by `word`; None if none is near."""
     spellings = {_plain(name): name for name in known}
-    nearest = difflib.get_close_matches(_plain(word), spellings, n=1)
-    return f"; did you mean '{spellings[nearest[0]]}'?" if nearest else ""
+    near = difflib.get_close_matches(_plain(word), spellings, n=1)
+    return spellings[near[0]] if near else None
 
 
 def _plain(word: str) -> str:

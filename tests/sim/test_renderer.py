@@ -132,14 +132,15 @@ def test_shaded_rays_find_what_mujocos_rays_find(model: mujoco.MjModel, hills: n
     assert np.mean(agree) > 0.99
 
 
-def test_the_camera_stays_above_the_hills_and_looks_along_the_goal(
+def test_the_camera_stays_above_the_hills_and_the_way_leads_to_the_right(
     steep_model: mujoco.MjModel, hills: np.ndarray
 ) -> None:
     scene = RayScene(steep_model, 24, 32)
     for goal in ((0.0, 1.0), (1.0, 0.0), (-0.6, -0.8)):
         scene.render(steep_model.qpos0, hills, goal)
         shot = scene._shot(tracking_camera(steep_model.qpos0[:3], goal))
-        assert shot.axes[2, :2] @ goal > 0.6
+        assert shot.axes[0, :2] @ goal > 0.8
+        assert shot.axes[2, :2] @ goal > 0.3
         assert shot.eye[2] > scene._ground_height(shot.eye) + 0.1
         np.testing.assert_allclose(shot.axes @ shot.axes.T, np.eye(3), atol=1e-12)
 
@@ -154,6 +155,21 @@ def test_a_picture_shows_the_goal(model: mujoco.MjModel, hills: np.ndarray) -> N
     changed = np.abs(plain.astype(int) - arrow).max(-1) > 8
     assert 100 < changed.sum() < 6000
     assert (arrow[changed].mean(0) @ [0.5, 0.5, -1.0]) > 40.0  # yellow
+
+
+@pytest.mark.parametrize("opengl", [False, pytest.param(True, marks=needs_opengl)])
+def test_a_picture_shows_the_way_that_was_come(model: mujoco.MjModel, hills: np.ndarray, opengl: bool) -> None:
+    pose = model.qpos0.copy()
+    pose[[2, model.joint("ball").qposadr[0] + 2]] += 0.11
+    view = SceneView(model, 320, 240, opengl=opengl)
+    plain = view.render(pose, hills, (0.0, 1.0))
+    path = pose[:2] + np.column_stack([np.zeros(20), np.linspace(-0.8, 0.0, 20)])
+    lined = view.render(pose, hills, (0.0, 1.0), path)
+    view.close()
+    changed = np.abs(plain.astype(int) - lined).max(-1) > 8
+    assert 50 < changed.sum() < 3000
+    assert np.flatnonzero(changed.any(axis=0)).max() < 200  # it came from the left
+    assert lined[changed].mean() > plain[changed].mean() + 20.0
 
 
 def test_hills_are_lit_from_the_sun(model: mujoco.MjModel, hills: np.ndarray) -> None:

@@ -6,8 +6,8 @@ from rich.console import Console
 
 from poise.config import parse
 from poise.errors import InvalidValueError
-from poise.policies.baselines import do_nothing
-from poise.training.comparison import Contender, baselines_for, comparison_table, contender
+from poise.policies.baselines import BASELINES, do_nothing
+from poise.training.comparison import Contender, baselines_for, comparison_table, contender, measure
 from poise.training.config import RunConfig
 from poise.training.evaluation import Evaluation
 
@@ -49,6 +49,16 @@ def test_the_table_is_whole_in_80_columns() -> None:
 def test_only_those_baselines_are_offered_that_fit(env_id: str, names: list[str]) -> None:
     rival = Contender("trained", do_nothing, parse(RunConfig, {"env": {"id": env_id}}))
     assert [other.name for other in baselines_for(rival)] == names
+
+
+def test_a_policy_that_does_not_fit_is_refused_before_a_bar_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    misfit = Contender("pid", BASELINES["pid"], parse(RunConfig, {"env": {"id": "Pendulum-v1"}}))
+    with pytest.raises(InvalidValueError, match="ballbots only"):
+        measure(misfit, 2, 0)
+    assert capsys.readouterr() == ("", "")
+    able = Contender("still", do_nothing, misfit.config)
+    assert len(measure(able, 2, 0).returns) == 2
+    assert "still: 2/2 episodes (100 %)" in capsys.readouterr().out
 
 
 def test_the_world_may_be_changed() -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from poise.training import demo as module
 from poise.training.demo import Scale, run_demo
+from poise.training.seeds import EVALUATION_SEED
 
 TINY = """
 total_steps: 512
@@ -58,7 +59,8 @@ def test_from_images_to_report_with_an_interruption(
     assert weights.stat().st_mtime_ns == before
     assert all(f"{name}: done before" in told for name in STAGES[:3])
     assert not any(f"{name}: done before" in told for name in STAGES[3:])
-    assert told.rstrip().splitlines()[-3:-1] == [f"  video   {out}/video.mp4", f"  report  {out}/report.html"]
+    assert f"  video   {out}/video.mp4\n  report  {out}/report.html\n" in told
+    assert told.rstrip().splitlines()[-1] == f"  poise evaluate {out}/run"
 
     written = json.loads((out / "demo.json").read_text())
     assert list(written["stages"]) == STAGES
@@ -70,7 +72,11 @@ def test_from_images_to_report_with_an_interruption(
         assert policy["summary"]["return"]["mean"] == pytest.approx(np.mean(policy["episodes"]["returns"]))
         assert written["stages"]["evaluate"][name] == policy["summary"]
     assert (out / "video.mp4").read_bytes()[4:8] == b"ftyp"
-    assert "<html" in (out / "report.html").read_text()
+    returns = evaluation["trained"]["episodes"]["returns"]
+    filmed = returns.index(max(returns)) + EVALUATION_SEED  # of two, the upper one
+    assert written["stages"]["video"]["seed"] == filmed
+    assert f"seed {filmed}: return" in told
+    assert f"the episode of median return, seed {filmed}" in (out / "report.html").read_text()
 
 
 def test_training_goes_on_where_it_was_stopped(config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,18 @@ def lacks_a_module() -> Any:
     import no_such_module  # noqa: F401
 
 
+def test_what_an_environment_says_of_its_own_arguments_is_told() -> None:
+    def unwilling(**arguments: Any) -> Any:
+        raise TypeError("g must be a number")
+
+    gym.register("Unwilling-v0", unwilling)
+    try:
+        with pytest.raises(InvalidValueError, match=r"refuses env\.options \(g, m\): g must be a number$"):
+            make_vector_env("Unwilling-v0", 1, {"g": "much", "m": 1})
+    finally:
+        del gym.registry["Unwilling-v0"]
+
+
 @pytest.mark.parametrize(
     ("entry_point", "words"),
     [

@@ -10,6 +10,7 @@ import pytest
 
 from poise.config import save_yaml
 from poise.errors import InvalidValueError, MissingFileError, PoiseError
+from poise.perception import PretrainConfig
 from poise.training.config import RunConfig
 from poise.training.curves import _medians, evaluated, find_runs, logged, read_runs, with_earlier
 from poise.training.plots import PALETTE, learning_curves_svg, plot_runs
@@ -24,6 +25,18 @@ def test_runs_are_found_as_folders_collections_and_patterns(tmp_path: Path, writ
     for nothing in (tmp_path / "notes", tmp_path / "nav-?7", tmp_path / "absent"):
         with pytest.raises(MissingFileError, match="holds no run; expected the folder of one"):
             find_runs([a, nothing])
+
+
+def test_what_lies_beside_runs_is_passed_over(tmp_path: Path, write_run: Callable[..., Path]) -> None:
+    run = write_run(tmp_path / "demo" / "run")
+    write_run(tmp_path / "demo" / "young", rows=0)
+    save_yaml(tmp_path / "demo" / "encoder" / "config.yaml", PretrainConfig())
+    assert find_runs([tmp_path / "demo"]) == [run]
+    assert find_runs([tmp_path / "demo" / "*"]) == [run]
+    with pytest.raises(MissingFileError, match=f"holds no run.*; did you mean '{run}'"):
+        find_runs([tmp_path])
+    with pytest.raises(InvalidValueError, match=r"encoder is no run folder: its config\.yaml is of something else"):
+        read_runs(find_runs([tmp_path / "demo" / "encoder"]))
 
 
 def test_names_tell_runs_apart(tmp_path: Path, write_run: Callable[..., Path]) -> None:

@@ -68,7 +68,33 @@ def test_before_the_first_step_and_beyond_the_last() -> None:
     with bar:
         clock.now += 3600
         bar.update(110)
-        assert bar.status() == "110/100 steps (110 %), 33 s each, 0:00:00 left"
+        assert bar.status() == "110/100 steps (110 %), 0.0306 steps/s"
+
+
+def test_time_left_is_not_guessed_from_a_twentieth_of_the_work() -> None:
+    bar, clock, _ = make(1000, start=500)
+    with bar:
+        clock.now += 10
+        bar.update(524)
+        assert bar.status() == "524/1,000 steps (52 %), 2.4 steps/s"
+        bar.update(525)
+        assert bar.status() == "525/1,000 steps (52 %), 2.5 steps/s, 0:03:10 left"
+
+
+def test_only_steps_have_a_rate() -> None:
+    """Of what ends many at a time, the time left is judged by all that has passed."""
+    clock = Clock()
+    bar = ProgressBar(300, "it", console=Console(file=io.StringIO()), clock=clock, unit="episodes")
+    with bar:
+        clock.now += 60
+        bar.update(1)
+        assert bar.status() == "1/300 episodes (0 %)"
+        bar.update(100)
+        assert bar.status() == "100/300 episodes (33 %), 0:02:00 left"
+        clock.now += 60
+        bar.update(101)
+        bar.update(200)
+        assert bar.status() == "200/300 episodes (66 %), 0:01:00 left"
 
 
 def test_metrics_stay_until_replaced() -> None:

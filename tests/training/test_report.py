@@ -14,6 +14,7 @@ from poise.training import report as report_module
 from poise.training.evaluation import Evaluation
 from poise.training.markup import Html, join, tag
 from poise.training.report import write_report
+from poise.training.report_missing import missing_parts
 
 HOSTILE = "<script>alert('x')</script>&\"$title"
 WriteRun = Callable[..., Path]
@@ -194,10 +195,34 @@ def test_nothing_can_be_injected(tmp_path: Path, write_run: WriteRun) -> None:
 def test_a_run_without_anything_has_a_report(tmp_path: Path, write_run: WriteRun) -> None:
     page = Page(write_report(write_run(tmp_path / "model", rows=0, evaluations=0), tmp_path / "a.html"))
     assert "A trained policy." in page.text
+    assert "written without curves (the log of its training did not come with the policy), an evaluation" in page.text
     assert "How it learned" not in page.text
     assert "poise train" in page.text
+    assert f"poise play {tmp_path}/model --out model.mp4" in page.source
+    assert f"poise report {tmp_path}/model --evaluation evaluation.json --video model.mp4" in page.source
     evaluated = Page(write_report(write_run(tmp_path / "run"), tmp_path / "b.html"))
     assert "Last evaluation: return 30.0, survives 50%." in evaluated.text
+
+
+def test_a_whole_report_lacks_nothing(tmp_path: Path, write_run: WriteRun) -> None:
+    run = write_run(tmp_path / "run")
+    (tmp_path / "v.mp4").write_bytes(b"film")
+    measured = {"it": _evaluation([True], [1.0])}
+    assert missing_parts(run, measured, tmp_path / "v.mp4") == ([], [])
+    page = Page(write_report(run, tmp_path / "a.html", measured, tmp_path / "v.mp4", filmed="the best, seed 3"))
+    assert "What is not here" not in page.text
+    assert "One episode in real time: the best, seed 3" in page.text
+    assert missing_parts(run, measured).names == ["a video"]
+
+
+def test_curves_are_explained(tmp_path: Path, write_run: WriteRun) -> None:
+    """Each explanation belongs to a curve that is drawn; what a return is bounded by holds of the data sheet's only."""
+    page = Page(write_report(write_run(tmp_path / "run"), tmp_path / "a.html"))
+    assert "Standing still returns 80, and nothing can return more than 101." in page.text
+    assert "Not to be compared with the evaluated return" in page.text
+    assert "1 where the critic foretells every return" in page.text
+    other = Page(write_report(write_run(tmp_path / "other", env={"id": "CartPole-v1"}), tmp_path / "b.html"))
+    assert "Standing still" not in other.text
 
 
 def test_how_to_do_it_again(tmp_path: Path, write_run: WriteRun) -> None:

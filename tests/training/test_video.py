@@ -67,7 +67,7 @@ def test_a_ballbots_video_has_the_pictures_asked_for_in_real_time(tmp_path: Path
     told: list[tuple[int, int]] = []
     path = record_video(
         Still, BALLBOT, options, tmp_path / "new" / "a.mp4", 0.4, on_frame=lambda *it: told.append(it), **SMALL
-    )
+    ).path
     assert iio.imread(path).shape == (10, 96, 128, 3)  # 0.4 s at 25 a second, though the step limit is 0.02 s
     facts = iio.immeta(path)
     assert facts["fps"] == pytest.approx(25.0)
@@ -86,8 +86,16 @@ def test_a_player_can_begin_before_the_whole_file_is_there(tmp_path: Path) -> No
 
 def test_a_fall_ends_the_video_with_its_last_picture_held(tmp_path: Path) -> None:
     options = {"decimation": 10, "cameras": {"enabled": False}}
-    path = record_video(Still, BALLBOT, options, tmp_path / "a.mp4", 8.0, **SMALL)
-    pictures = iio.imread(path).astype(float)
+    told: list[tuple[int, int]] = []
+    filmed = record_video(
+        Still, BALLBOT, options, tmp_path / "a.mp4", 8.0, on_frame=lambda *it: told.append(it), **SMALL
+    )
+    assert told[-2][1] == 200
+    assert told[-1] == (len(told) - 1, len(told) - 1)  # there are no more to come
+    assert 0.2 < filmed.seconds < 2.0
+    assert filmed.end == f"fell after {filmed.seconds:.1f} s"
+    assert str(filmed).startswith(f"return {filmed.total_return:.1f} in {filmed.seconds:.1f} s, ")
+    pictures = iio.imread(filmed.path).astype(float)
     assert 26 < len(pictures) < 60  # a fall takes half a second, and the last picture stays for one
     moving = np.abs(np.diff(pictures, axis=0)).mean(axis=(1, 2, 3))
     assert moving[:5].min() > 10 * moving[-20:].mean()
@@ -98,10 +106,21 @@ def _redness(picture: Any) -> float:
     return float((picture[85:88, 6:12, 0] - picture[85:88, 6:12, 2]).mean())
 
 
+def test_what_is_filmed_is_the_whole_time_asked_for(tmp_path: Path) -> None:
+    """The last picture is that of the beginning of the last twenty-fifth of a second; the return is of all of it."""
+    options = {"decimation": 5, "cameras": {"enabled": False}, "max_tilt": 90.0, "rewards": {"directional": 0.0}}
+    filmed = record_video(Still, BALLBOT, options, tmp_path / "a.mp4", 0.4, **SMALL)
+    assert filmed.seconds == pytest.approx(0.4)
+    assert filmed.total_return == pytest.approx(200 * 0.02)
+    assert filmed.end == "did not fall"
+    assert filmed.travelled is not None
+    assert filmed.travelled < 0.5
+
+
 def test_the_seed_determines_the_video(tmp_path: Path) -> None:
     options = {"decimation": 10}
     first, again, other = (
-        record_video(Still, BALLBOT, options, tmp_path / f"{i}.mp4", 0.2, seed=seed, **SMALL).read_bytes()
+        record_video(Still, BALLBOT, options, tmp_path / f"{i}.mp4", 0.2, seed=seed, **SMALL).path.read_bytes()
         for i, seed in enumerate((5, 5, 6))
     )
     assert first == again
@@ -109,13 +128,13 @@ def test_the_seed_determines_the_video(tmp_path: Path) -> None:
 
 
 def test_other_environments_draw_themselves(tmp_path: Path, painter: str) -> None:
-    path = record_video(Still, painter, {}, tmp_path / "a.mp4", 1.0)
+    path = record_video(Still, painter, {}, tmp_path / "a.mp4", 1.0).path
     pictures = iio.imread(path)
     assert pictures.shape == (10, 96, 130, 3)  # at the 10 a second it asks for; an odd line and column are left away
     np.testing.assert_allclose(pictures[:, 80, 100].mean(axis=-1), 10 * np.arange(10), atol=4)
-    whole = record_video(Still, painter, {}, tmp_path / "b.mp4", 60.0)
+    whole = record_video(Still, painter, {}, tmp_path / "b.mp4", 60.0).path
     assert len(iio.imread(whole)) == 20  # the episode's, and nothing of the next
-    failed = iio.imread(record_video(Still, painter, {"fails": True}, tmp_path / "c.mp4", 60.0))
+    failed = iio.imread(record_video(Still, painter, {"fails": True}, tmp_path / "c.mp4", 60.0).path)
     assert len(failed) == 3 + 10
     assert failed[:, 20, 100].mean(axis=-1).max() < 25  # never the picture of an episode after the failure
 

@@ -53,6 +53,18 @@ def save_encoder(folder: Path | str, encoder: DepthEncoder, metadata: Mapping[st
         write_atomically(new / DESCRIPTION, text)
 
 
+def check_new_encoder(folder: Path) -> None:
+    """Before long work for a new encoder: refuse a folder that holds one, or something else.
+
+    Raises:
+        InvalidValueError: it is a file or not empty.
+    """
+    if standing(folder / "encoder").exists() or (folder / DESCRIPTION).exists():
+        raise InvalidValueError(f"{folder} already holds an encoder; choose another '--out'")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InvalidValueError(f"{folder} is not an empty folder, and holds no encoder; choose another '--out'")
+
+
 def load_encoder(folder: Path | str) -> DepthEncoder:
     """The encoder saved in `folder` (or in `folder/encoder`, where `pretrain` puts it), in eval mode, on the CPU."""
     folder = _locate(Path(folder))

@@ -16,8 +16,8 @@ from poise.files import write_atomically
 Images = NDArray[np.float32]
 
 
-def save_reconstructions(path: Path, originals: Images, reconstructions: Images, latent: int) -> None:
-    """Write a PNG with one column per image; both stacks (n, H, W), depth in [0, 1] m."""
+def save_reconstructions(path: Path, originals: Images, reconstructions: Images, latent: int, rmse: float) -> None:
+    """Write a PNG with one column per image; both stacks (n, H, W), depth in [0, 1] m; `rmse` of all held out, m."""
     columns, (height, width) = len(originals), originals.shape[1:]
     figure = Figure(figsize=(1.35 * columns + 2.2, 6.0), layout="constrained")
     axes = figure.subplots(3, columns, squeeze=False)
@@ -36,7 +36,7 @@ def save_reconstructions(path: Path, originals: Images, reconstructions: Images,
     figure.suptitle(
         f"Each {height}x{width} depth image is squeezed into {latent} numbers and drawn again from them alone.\n"
         "Images from episodes the encoder was not trained on; yellow is near, dark is 1 m or farther. "
-        f"Mean error {100 * float(error.mean()):.1f} cm.",
+        f"Error of all held-out images: {1000 * rmse:.0f} mm (root mean square).",
         fontsize=11,
     )
     write_atomically(path, _png(figure))

@@ -22,6 +22,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor
 
@@ -128,12 +129,19 @@ def _pretrain(
         if not history:
             raise
         interrupted = True
-    shown = metres(held_out[np.linspace(0, len(held_out) - 1, 8).astype(int)])
+    shown = _varied(metres(held_out), 8)
     reconstructed = _reconstruct(best_model, torch.from_numpy(shown)[:, None])[:, 0].numpy()
-    save_reconstructions(out / "reconstructions.png", shown, reconstructed, model.encoder.spec.latent)
+    rmse = _best(history).validation_loss ** 0.5
+    save_reconstructions(out / "reconstructions.png", shown, reconstructed, model.encoder.spec.latent, rmse)
     average = metres(training).mean(axis=0)
     average_image_loss = float(np.mean((metres(held_out) - average) ** 2))
     return PretrainResult(tuple(history), _best(history), interrupted, dict(dataset.damaged), average_image_loss)
+
+
+def _varied(images: NDArray[np.float32], count: int) -> NDArray[np.float32]:
+    """Images (count, H, W) that differ: evenly spread over the order of their mean depth."""
+    by_depth = np.argsort(images.mean(axis=(1, 2)), kind="stable")
+    return images[by_depth[np.linspace(0, len(images) - 1, count).astype(int)]]
 
 
 def _draw_images(dataset: ImageDataset, config: PretrainConfig) -> tuple[Depths, Depths]:

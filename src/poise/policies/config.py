@@ -17,13 +17,16 @@ Activation = Annotated[str, AfterValidator(_known)]
 """The name of a nonlinearity."""
 
 
-def _positive(sizes: tuple[int, ...]) -> tuple[int, ...]:
-    if any(size < 1 for size in sizes):
-        raise ValueError(f"must be positive widths, got {list(sizes)}")
+LARGEST_WIDTH = 65536
+
+
+def _possible(sizes: tuple[int, ...]) -> tuple[int, ...]:
+    if any(not 1 <= size <= LARGEST_WIDTH for size in sizes):
+        raise ValueError(f"must be positive widths of at most {LARGEST_WIDTH}, got {list(sizes)}")
     return sizes
 
 
-Widths = Annotated[tuple[int, ...], AfterValidator(_positive)]
+Widths = Annotated[tuple[int, ...], AfterValidator(_possible)]
 """Of layers, one after another."""
 
 
@@ -42,15 +45,15 @@ class MemoryConfig(Config):
     """A recurrent network, one for the actor and one for the critic."""
 
     type: Literal["lstm", "gru"] = Field("lstm", description="of the network")
-    hidden_size: int = Field(64, ge=1, description="numbers each layer remembers")
-    num_layers: int = Field(1, ge=1, description="one upon the other")
+    hidden_size: int = Field(64, ge=1, le=LARGEST_WIDTH, description="numbers each layer remembers")
+    num_layers: int = Field(1, ge=1, le=1024, description="one upon the other")
     changes: bool = Field(False, description="read also what changed since the step before, and let both past it")
 
 
 class EncoderConfig(Config):
     """A network that turns a component of the observation into a latent, and learns with the policy."""
 
-    latent_size: int = Field(16, ge=1, description="numbers that take the component's place")
+    latent_size: int = Field(16, ge=1, le=LARGEST_WIDTH, description="numbers that take the component's place")
     hidden_sizes: Widths = Field((64,), description="widths of the hidden layers before them")
     activation: Activation = Field("elu", description="nonlinearity after each layer, the latent's included")
     linear: bool = Field(False, description="leave the latent as it is, without the nonlinearity")

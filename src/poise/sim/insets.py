@@ -18,22 +18,37 @@ LABEL: Color = (176, 190, 205)
 
 
 def draw_depth(picture: Picture, images: Sequence[NDArray[np.float32]], max_depth: float) -> Picture:
-    """Depth images (h, w), m, side by side at the lower right, yellow near and dark far; a new picture (H, W, 3)."""
+    """Depth images (h, w), m, side by side at the upper right, with a scale below; a new picture (H, W, 3)."""
     height, width, _ = picture.shape
     unit = height / 480
-    side, gap, margin, header = (round(length * unit) for length in (112, 6, MARGIN, 16))
-    right, bottom = width - margin - gap, height - margin - gap
-    left, top = right - len(images) * (side + gap) + gap, bottom - side
+    side, gap, margin, header, footer = (round(length * unit) for length in (96, 6, MARGIN, 18, 18))
+    right, top = width - margin - gap, margin + header
+    left, bottom = right - len(images) * (side + gap) + gap, top + side
     canvas = Image.fromarray(picture)
-    edges = (left - gap, top - gap - header, right + gap, bottom + gap)
+    edges = (left - gap, margin, right + gap, bottom + footer)
     draw_panel(canvas, (edges[0] / unit, edges[1] / unit, edges[2] / unit, edges[3] / unit), PANEL, unit)
-    draw, small = ImageDraw.Draw(canvas), font("DejaVuSans", 10.5 * unit)
-    draw.text((left, top - header), "depth cameras" if len(images) > 1 else "depth camera", LABEL, small)
-    draw.text((right, top - header), f"0–{max_depth:g} m", LABEL, small, anchor="ra")
+    title = "depth cameras" if len(images) > 1 else "depth"
+    small = font("DejaVuSans", 10.5 * unit)
+    ImageDraw.Draw(canvas).text((left, margin + header // 2), title, LABEL, small, anchor="lm")
     for index, image in enumerate(images):
         coloured = Image.fromarray(_depth_colours(image, max_depth))
         canvas.paste(coloured.resize((side, side), Image.Resampling.NEAREST), (left + index * (side + gap), top))
+    _draw_scale(canvas, (left, right), bottom + footer // 2, max_depth, unit)
     return np.array(canvas)
+
+
+def _draw_scale(canvas: Image.Image, span: tuple[int, int], middle: int, max_depth: float, unit: float) -> None:
+    """The colours from near to far, in words at both ends, between two columns and around a row of pixels."""
+    small, gap = font("DejaVuSans", 9.5 * unit), round(5 * unit)
+    draw = ImageDraw.Draw(canvas)
+    near, far = "near", f"{max_depth:g} m"
+    draw.text((span[0], middle), near, LABEL, small, anchor="lm")
+    draw.text((span[1], middle), far, LABEL, small, anchor="rm")
+    left = span[0] + round(small.getlength(near)) + gap
+    right = span[1] - round(small.getlength(far)) - gap
+    size = (max(right - left, 1), max(round(6 * unit), 1))
+    bar = Image.fromarray(_palette()[None]).resize(size, Image.Resampling.BILINEAR)
+    canvas.paste(bar, (left, middle - size[1] // 2))
 
 
 def draw_panel(canvas: Image.Image, box: tuple[float, float, float, float], colour: Color, unit: float) -> None:

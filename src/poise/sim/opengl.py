@@ -8,7 +8,9 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Sequence
 from functools import cache
+from itertools import pairwise
 from types import TracebackType
 from typing import Any, Self
 
@@ -27,8 +29,9 @@ context.make_current()
 mujoco.MjrContext(mujoco.MjModel.from_xml_string("<mujoco/>"), mujoco.mjtFontScale.mjFONTSCALE_100.value)
 """
 _TRIAL_SECONDS = 60.0
-_ARROW_COLOR = (0.97, 0.85, 0.3, 1.0)
-_ARROW_WIDTH = 0.025
+
+Strokes = Sequence[tuple[NDArray[np.float64], float, tuple[float, float, float, float]]]
+"""Lines to draw: points (M, 3), m, half the width, m, and colour."""
 
 
 class OpenGLError(PoiseError):
@@ -108,7 +111,7 @@ class OpenGLRenderer:
         self._draw: Any = mujoco.MjrContext(self.model, mujoco.mjtFontScale.mjFONTSCALE_100.value)
         mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN.value, self._draw)
         self._draw.readDepthMap = mujoco.mjtDepthMap.mjDEPTH_ZERONEAR
-        self.scene = mujoco.MjvScene(self.model, maxgeom=200)
+        self.scene = mujoco.MjvScene(self.model, maxgeom=1000)
         self._options = mujoco.MjvOption()
 
     def set_terrain(self, heights: NDArray[np.float32]) -> None:
@@ -119,16 +122,17 @@ class OpenGLRenderer:
             mujoco.mjr_uploadHField(self.model, self._draw, 0)
 
     def render(
-        self, qpos: NDArray[np.float64], camera: mujoco.MjvCamera, arrow: NDArray[np.float64] | None = None
+        self, qpos: NDArray[np.float64], camera: mujoco.MjvCamera, strokes: Strokes = ()
     ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-        """Draw a configuration (nq,) and an arrow between two points (2, 3), m. Colours (H, W, 3), depth (H, W) m."""
+        """Draw a configuration (nq,) and lines beside it. Colours (H, W, 3), depth (H, W) m."""
         self.data.qpos[:] = qpos
         mujoco.mj_kinematics(self.model, self.data)
         mujoco.mj_camlight(self.model, self.data)
         everything = mujoco.mjtCatBit.mjCAT_ALL.value
         mujoco.mjv_updateScene(self.model, self.data, self._options, None, camera, everything, self.scene)
-        if arrow is not None:
-            self._add_arrow(arrow)
+        for points, radius, color in strokes:
+            for ends in pairwise(points):
+                self._add_line(*ends, radius, color)
         self._context.make_current()
         mujoco.mjr_render(self._rectangle, self.scene, self._draw)
         shape = (self._rectangle.height, self._rectangle.width)
@@ -153,11 +157,19 @@ class OpenGLRenderer:
     ) -> None:
         self.close()
 
-    def _add_arrow(self, ends: NDArray[np.float64]) -> None:
+    def _add_line(
+        self,
+        start: NDArray[np.float64],
+        end: NDArray[np.float64],
+        radius: float,
+        color: tuple[float, float, float, float],
+    ) -> None:
+        if self.scene.ngeom == self.scene.maxgeom:
+            return
         geom = self.scene.geoms[self.scene.ngeom]
-        kind = mujoco.mjtGeom.mjGEOM_ARROW.value
-        mujoco.mjv_initGeom(geom, kind, np.zeros(3), np.zeros(3), np.eye(3).ravel(), np.array(_ARROW_COLOR, np.float32))
-        mujoco.mjv_connector(geom, kind, _ARROW_WIDTH, ends[0], ends[1])
+        kind = mujoco.mjtGeom.mjGEOM_CAPSULE.value
+        mujoco.mjv_initGeom(geom, kind, np.zeros(3), np.zeros(3), np.eye(3).ravel(), np.array(color, np.float32))
+        mujoco.mjv_connector(geom, kind, radius, start, end)
         self.scene.ngeom += 1
 
     def _metres(self, depth: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -4,13 +4,15 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from poise.sim.opengl import OpenGLError, OpenGLRenderer, opengl_available
+from poise.sim.opengl import OpenGLError, OpenGLRenderer, Strokes, opengl_available
 from poise.sim.scene import RayScene, tracking_camera
 
 __all__ = ["OpenGLError", "RgbCameras", "SceneView", "opengl_available"]
 
 _NEAR = 0.01
 """What lies nearer to a robot's camera is not drawn, m."""
+_ARROW_RADIUS, _ARROW_COLOR = 0.014, (0.97, 0.85, 0.3, 1.0)
+_PATH_RADIUS, _PATH_COLOR = 0.007, (0.95, 0.95, 0.92, 1.0)
 
 
 class RgbCameras:
@@ -77,23 +79,39 @@ class SceneView:
         qpos: NDArray[np.float64],
         terrain: NDArray[np.float32],
         goal: tuple[float, float] | None = None,
+        path: NDArray[np.float64] | None = None,
     ) -> NDArray[np.uint8]:
         """A picture (H, W, 3).
 
         Args:
             qpos: (nq,) configuration.
             terrain: (rows, cols) node heights in [0, 1].
-            goal: unit vector of the way to travel, drawn as an arrow; the camera looks along it, from behind and aside.
+            goal: unit vector of the way to travel, an arrow on the ground; the camera stands beside it.
+            path: (M, 2) points that the robot has come along, m, drawn as a line on the ground.
         """
         if self._rays is not None:
-            picture = self._rays.render(qpos, terrain, goal)
+            picture = self._rays.render(qpos, terrain, goal, path)
         else:
             assert self._opengl is not None
             self._opengl.set_terrain(terrain)
             picture, _ = self._opengl.render(
-                qpos, tracking_camera(qpos[:3], goal), None if goal is None else _arrow(qpos, goal)
+                qpos, tracking_camera(qpos[:3], goal), self._strokes(qpos, terrain, goal, path)
             )
         return picture
+
+    def _strokes(
+        self,
+        qpos: NDArray[np.float64],
+        terrain: NDArray[np.float32],
+        goal: tuple[float, float] | None,
+        path: NDArray[np.float64] | None,
+    ) -> Strokes:
+        """What OpenGL draws on the ground."""
+        assert self._opengl is not None
+        model = self._opengl.model
+        arrow = [] if goal is None else _arrow(qpos[:2], goal)
+        strokes = [(_on_ground(model, terrain, line), _ARROW_RADIUS, _ARROW_COLOR) for line in arrow]
+        return strokes if path is None else [*strokes, (_on_ground(model, terrain, path), _PATH_RADIUS, _PATH_COLOR)]
 
     def close(self) -> None:
         """Give the OpenGL context back."""
@@ -101,7 +119,20 @@ class SceneView:
             self._opengl.close()
 
 
-def _arrow(qpos: NDArray[np.float64], goal: tuple[float, float]) -> NDArray[np.float64]:
-    """(2, 3) ends of the goal's arrow, at the height of the ball, m."""
-    ahead = np.array([*goal, 0.0])
-    return qpos[:3] - (0.0, 0.0, 0.1) + np.outer((0.3, 0.75), ahead)
+def _arrow(position: NDArray[np.float64], goal: tuple[float, float]) -> list[NDArray[np.float64]]:
+    """Shaft and barbs of the goal's arrow before a robot at (2,): lines (M, 2), m."""
+    ahead, left = np.array(goal), np.array([-goal[1], goal[0]])
+    tip = position + 0.8 * ahead
+    back = 0.12 * np.linspace(0.0, 1.0, 4)[:, None]
+    shaft = position + np.linspace(0.3, 0.8, 12)[:, None] * ahead
+    return [shaft, tip + back * (0.7 * left - ahead), tip - back * (0.7 * left + ahead)]
+
+
+def _on_ground(model: mujoco.MjModel, terrain: NDArray[np.float32], line: NDArray[np.float64]) -> NDArray[np.float64]:
+    """A line (M, 2) laid on the ground, (M, 3), m."""
+    last = np.array([terrain.shape[1], terrain.shape[0]]) - 1
+    along = np.clip((line / model.hfield_size[0, :2] + 1.0) * 0.5 * last, 0.0, last - 1e-6)
+    (col, row), (u, v) = along.astype(int).T, (along % 1.0).T
+    low = (1.0 - u) * terrain[row, col] + u * terrain[row, col + 1]
+    high = (1.0 - u) * terrain[row + 1, col] + u * terrain[row + 1, col + 1]
+    return np.column_stack([line, model.hfield_size[0, 2] * ((1.0 - v) * low + v * high)])

@@ -15,23 +15,26 @@ Array = NDArray[np.float64]
 
 _FIELD_OF_VIEW = 42.0
 _DISTANCE = 1.6
-_ELEVATION = -19.0
-_ASIDE = 38.0
-"""How far the camera stands from straight behind the robot, degrees."""
+_ELEVATION = -25.0
+_ASIDE = 62.0
+"""How far the camera stands from straight behind the robot, degrees: beside it, its way shows."""
+_LEAD = 0.2
+"""How far ahead of the robot, towards its goal, the camera aims, m."""
 _AIM = 0.02
 """Where the camera aims, above the base, m."""
 _FAR = 14.0
 _CLEARANCE = 0.15
 """Least height of the camera above the ground, m."""
+_NOWHERE = np.empty((0, 2))
 
 
 def tracking_camera(base: Array, goal: tuple[float, float] | None) -> mujoco.MjvCamera:
     """The camera that follows a robot with its base at (3,), m, and looks along the goal's direction from aside."""
     camera = mujoco.MjvCamera()
     camera.type = mujoco.mjtCamera.mjCAMERA_FREE
-    camera.lookat[:] = base[0], base[1], base[2] + _AIM
-    ahead = math.degrees(math.atan2(goal[1], goal[0])) if goal is not None else 90.0
-    camera.azimuth = ahead + _ASIDE
+    ahead = goal if goal is not None else (0.0, 1.0)
+    camera.lookat[:] = base[0] + _LEAD * ahead[0], base[1] + _LEAD * ahead[1], base[2] + _AIM
+    camera.azimuth = math.degrees(math.atan2(ahead[1], ahead[0])) + _ASIDE
     camera.elevation = _ELEVATION
     camera.distance = _DISTANCE
     return camera
@@ -65,9 +68,13 @@ class RayScene:
         self._linear = np.empty((height, width, 3), np.float32)
 
     def render(
-        self, qpos: Array, terrain: NDArray[np.float32], goal: tuple[float, float] | None = None
+        self,
+        qpos: Array,
+        terrain: NDArray[np.float32],
+        goal: tuple[float, float] | None = None,
+        path: Array | None = None,
     ) -> NDArray[np.uint8]:
-        """(H, W, 3) of a configuration (nq,) on a terrain of (rows, cols) nodes in [0, 1]."""
+        """(H, W, 3) of a configuration (nq,) on a terrain of (rows, cols) nodes in [0, 1]; see `SceneView.render`."""
         self._data.qpos[:] = qpos
         mujoco.mj_kinematics(self._model, self._data)
         self._light_terrain(terrain)
@@ -80,8 +87,10 @@ class RayScene:
         ball = np.append(self._data.geom_xpos[self._ball], self._model.geom_size[self._ball, 0])
         arrow = np.array([*qpos[:2], *(goal if goal is not None else (0.0, 0.0))])
         relief = Relief(self._nodes, self._half, self._scale)
+        trail = _NOWHERE if path is None else path
         shade(
-            shot, depth, self._part, self._normal, self._shadow, relief, self._colors, ball, arrow, _FAR, self._linear
+            shot, depth, self._part, self._normal, self._shadow, relief, self._colors, ball, arrow, trail, _FAR,
+            self._linear,
         )  # fmt: skip
         picture = np.empty((*depth.shape, 3), np.uint8)
         develop(self._linear, depth, self._part, picture)

@@ -26,6 +26,9 @@ _MIDDLE: Triple = (0.13, 0.22, 0.06)
 _HIGH: Triple = (0.55, 0.38, 0.19)
 _SOIL: Triple = (0.22, 0.15, 0.10)
 _GOAL: Triple = (0.95, 0.75, 0.10)
+_PATH: Triple = (0.85, 0.85, 0.80)
+_PATH_WIDTH = 0.016
+"""Of the line that the robot has come along, m."""
 _HAZE = 20.0
 """Distance at which the ground has all but faded into the horizon, m."""
 _CHECKER = 0.5
@@ -73,7 +76,7 @@ def prepare_relief(heights: Image, half: tuple[float, float], scale: float, out:
 @njit(**_options)
 def shade(
     shot: Shot, depth: Image, part: Parts, normal: Image, shadow: NDArray[np.bool_], relief: Relief,
-    colors: Array, ball: Array, arrow: Array, far: float, out: Image,
+    colors: Array, ball: Array, arrow: Array, path: Array, far: float, out: Image,
 ) -> None:  # fmt: skip
     """Colour a picture.
 
@@ -87,12 +90,14 @@ def shade(
         colors: (2 P, 3) of the parts.
         ball: (4,) centre and radius, for the shade below it.
         arrow: (4,) start and direction of the goal's arrow on the ground; no direction, no arrow.
+        path: (M, 2) points of the line on the ground that the robot has come along.
         far: how far the picture reaches.
         out: (H, W, 3) colours, linear.
     """
     left, top, step = shot.lens
     a = shot.axes
     base = np.empty(3)
+    reach = _reach(path)
     for row in range(depth.shape[0]):
         y = top - step * row
         for col in range(depth.shape[1]):
@@ -114,6 +119,7 @@ def shade(
                 gloss = 0.35
             else:
                 slope_x, slope_y, lit = _ground(relief, arrow, px, py, pz, distance * step, base)
+                _blend(base, _PATH, 0.8 * _along(path, reach, px, py, distance * step))
                 scale = 1.0 / math.sqrt(slope_x * slope_x + slope_y * slope_y + 1.0)
                 nx, ny, nz = -slope_x * scale, -slope_y * scale, scale
                 sunlight *= lit
@@ -171,11 +177,17 @@ def _ground(
     width = 0.003 + footprint
     if steep > 0.01:
         paint *= 1.0 - 0.25 * max(1.0 - line / width, 0.0) * min(0.006 / width, 1.0)
-    mark = _arrow(arrow, x, y, footprint)
     for i in range(3):
-        ground = (_LOW[i] + low * (_MIDDLE[i] - _LOW[i]) + high * (_HIGH[i] - _MIDDLE[i])) * paint
-        color[i] = ground + mark * (_GOAL[i] - ground)
+        color[i] = (_LOW[i] + low * (_MIDDLE[i] - _LOW[i]) + high * (_HIGH[i] - _MIDDLE[i])) * paint
+    _blend(color, _GOAL, _arrow(arrow, x, y, footprint))
     return slope_x, slope_y, lit
+
+
+@njit(**_options)
+def _blend(color: Array, paint: Triple, share: float) -> None:
+    """Cover a share of a colour with paint."""
+    for i in range(3):
+        color[i] += share * (paint[i] - color[i])
 
 
 @njit(**_options)
@@ -210,6 +222,31 @@ def _arrow(arrow: Array, x: float, y: float, footprint: float) -> float:
     shaft = min(min(along - 0.30, 0.62 - along), 0.03 - aside)
     head = min(along - 0.60, 0.5 * (0.82 - along) - 0.7 * aside)
     return 0.9 * min(max(max(shaft, head) / max(footprint, 1e-4) + 0.5, 0.0), 1.0)
+
+
+@njit(**_options)
+def _reach(path: Array) -> tuple[float, float, float, float]:
+    """Least and greatest x, least and greatest y of a path; nothing lies between those of an empty one."""
+    west, east, south, north = math.inf, -math.inf, math.inf, -math.inf
+    for i in range(len(path)):
+        west, east = min(west, path[i, 0]), max(east, path[i, 0])
+        south, north = min(south, path[i, 1]), max(north, path[i, 1])
+    return west, east, south, north
+
+
+@njit(**_options)
+def _along(path: Array, reach: tuple[float, float, float, float], x: float, y: float, footprint: float) -> float:
+    """How much of the line along a path covers a point of the ground."""
+    margin = 0.5 * (_PATH_WIDTH + footprint)
+    if x < reach[0] - margin or x > reach[1] + margin or y < reach[2] - margin or y > reach[3] + margin:
+        return 0.0
+    nearest = math.inf
+    for i in range(1, len(path)):
+        ax, ay = path[i, 0] - path[i - 1, 0], path[i, 1] - path[i - 1, 1]
+        bx, by = x - path[i - 1, 0], y - path[i - 1, 1]
+        t = min(max((ax * bx + ay * by) / max(ax * ax + ay * ay, 1e-12), 0.0), 1.0)
+        nearest = min(nearest, math.hypot(bx - t * ax, by - t * ay))
+    return min(max((0.5 * _PATH_WIDTH - nearest) / max(footprint, 1e-4) + 0.5, 0.0), 1.0)
 
 
 @njit(**_options)

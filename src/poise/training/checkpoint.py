@@ -29,6 +29,9 @@ from poise.errors import InvalidValueError, MissingFileError, PoiseError
 from poise.files import aside, explained, flush_to_disk, replacing_folder, settle_folder, standing, unfinished
 from poise.training.state_tree import put_together, take_apart
 
+CHECKPOINTS = "checkpoints"
+"""Folder of a run that holds them."""
+
 FORMAT = "poise-checkpoint"
 VERSION = 1
 ARRAYS, STATE, MANIFEST = "arrays.safetensors", "state.json", "manifest.json"
@@ -67,7 +70,7 @@ def load_checkpoint(folder: Path | str) -> dict[str, Any]:
 
 def step_folder(run: Path | str, step: int) -> Path:
     """Where the checkpoint after `step` environment steps belongs."""
-    return Path(run) / "checkpoints" / f"step_{step:09d}"
+    return Path(run) / CHECKPOINTS / f"step_{step:09d}"
 
 
 def latest_checkpoint(run: Path | str) -> Path | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from poise.training.config import RunConfig
 from poise.training.environments import make_vector_env
 from poise.training.evaluation import Evaluation, evaluate
 from poise.training.progress import ProgressBar
-from poise.training.trained import load_policy
+from poise.training.trained import did_you_mean_run, is_run, load_policy
 
 AgentFor = Callable[[VectorEnv[Any, Any, Any]], Agent]
 
@@ -82,14 +83,29 @@ def contender(name: str, config: Path | None = None, changes: Mapping[str, str] 
     if not Path(name).exists():
         hint = (
             did_you_mean(name, BASELINES)
+            or did_you_mean_run(Path(name))
             or f"; expected the folder of a run or a checkpoint, from here, or one of {', '.join(BASELINES)}"
         )
         raise MissingFileError(f"there is no policy '{name}'{hint}")
     if Path(name).suffix in (".yaml", ".yml"):
-        assembled = assemble(parse(RunConfig, load_yaml(name), name))
+        assembled = assemble(_assembling(Path(name)))
         return Contender(Path(name).stem, assembled.agent_for, chosen or assembled.config, changes)
     trained = load_policy(Path(name))
     return Contender(name, trained.agent_for, chosen or trained.config, changes, weights=trained.fingerprint)
+
+
+def _assembling(path: Path) -> RunConfig:
+    """A configuration that puts finished policies together."""
+    config = parse(RunConfig, load_yaml(path), str(path))
+    if config.policy.mutex is None:
+        advice = f"name its run, {path.parent}"
+        if not is_run(path.parent):
+            advice = f"train it first (poise train {path}), or name a run, such as models/ballbot"
+        raise InvalidValueError(
+            f"{path} is a configuration and not a trained policy; {advice}: only configurations with policy.mutex can "
+            "be measured or played as they are"
+        )
+    return config
 
 
 def baselines_for(rival: Contender) -> list[Contender]:
@@ -115,14 +131,19 @@ def _can_act(rival: Contender) -> bool:
 
 
 def measure(rival: Contender, episodes: int, seed: int) -> Evaluation:
-    """Evaluate on `episodes` seeds from `seed` on, under a progress bar of finished episodes."""
+    """Evaluate on `episodes` seeds from `seed` on, under a progress bar of finished episodes.
+
+    The bar comes with the first step: a policy that does not fit its environment is refused before.
+    """
     config, options = rival.config, rival.measured_options
     torch.manual_seed(seed)  # the policy may draw, too: commands, for example
-    with ProgressBar(episodes, rival.name, unit="episodes") as bar:
-        steps = 0
+    bar, steps = ProgressBar(episodes, rival.name, unit="episodes"), 0
+    with ExitStack() as shown:
 
         def show(finished: int) -> None:
             nonlocal steps
+            if not steps:
+                shown.enter_context(bar)
             steps += 1
             bar.update(finished, {"decision": steps})
 

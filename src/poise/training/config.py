@@ -24,7 +24,7 @@ class EvaluationConfig(Config):
     """How progress is measured, on seeds never trained on."""
 
     every: int = Field(0, ge=0, description="steps between evaluations, the end is one too; 0 for none")
-    episodes: int = Field(20, ge=1, description="episodes of each evaluation")
+    episodes: int = Field(20, ge=1, le=100_000, description="episodes of each evaluation")
     seed: int = Field(SELECTION_SEED, ge=0, description="of the first episode; the others follow")
     options: dict[str, Any] = Field(
         default_factory=dict, description="environment options that replace the training's, by their first key"
@@ -85,10 +85,13 @@ class RunConfig(Config):
 
     seed: int = Field(0, ge=0, lt=2**63, description="determines the run on a given machine")
     total_steps: int = Field(
-        1_000_000, ge=1, description="decisions, summed over the environments; rounded up to whole rollouts"
+        1_000_000,
+        ge=1,
+        description="decisions, summed over the environments, in whole rollouts; every schedule spans them, so a short "
+        "try sets stop_at instead",
     )
     stop_at: int | None = Field(
-        None, ge=1, description="stop after so many steps, with every schedule where it is then; by default all"
+        None, ge=1, description="stop early, after so many steps, with every schedule where it is then; by default all"
     )
     threads: int = Field(
         0, ge=0, le=1024, description="for physics and cameras; 0 for all cores; results do not depend on it"

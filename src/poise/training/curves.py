@@ -14,7 +14,7 @@ from poise.training.config import RunConfig
 from poise.training.evaluation import read_evaluations
 from poise.training.logging import PROGRESS, STEP, read_progress
 from poise.training.stopwatch import SECONDS, STEPS_PER_SECOND
-from poise.training.trained import CONFIG, read_config
+from poise.training.trained import CONFIG, did_you_mean_run, read_config
 
 Array = NDArray[np.float64]
 
@@ -59,23 +59,36 @@ class Panel(NamedTuple):
 def find_runs(places: Iterable[Path | str]) -> list[Path]:
     """Run folders among run folders, folders full of runs, and patterns such as `runs/navigate-*`; in order, once each.
 
+    What lies beside them, such as images and encoders, is passed over, and so are runs that have not logged anything
+    yet, unless they are named themselves.
+
     Raises:
         MissingFileError: a place holds none.
     """
     found: dict[Path, None] = {}
     for place in places:
         matches = [Path(place)] if Path(place).exists() else [Path(match) for match in sorted(glob.glob(str(place)))]
-        within = [match for folder in matches for match in _runs_in(folder)]
+        within = [match for folder in matches for match in _logged_in(folder)]
+        if not within and (Path(place) / CONFIG).exists():
+            within = [Path(place)]  # reading it tells what it lacks
         if not within:
-            raise MissingFileError(f"{place} holds no run; expected the folder of one, a folder of runs, or a pattern")
+            raise MissingFileError(
+                f"{place} holds no run; expected the folder of one, a folder of runs, or a pattern"
+                f"{did_you_mean_run(Path(place))}"
+            )
         found.update(dict.fromkeys(within))
     return list(found)
 
 
-def _runs_in(folder: Path) -> list[Path]:
-    if (folder / CONFIG).exists():
+def _logged_in(folder: Path) -> list[Path]:
+    """The folder, if it is a run's with a log, or else those in it that are."""
+    if _has_log(folder):
         return [folder]
-    return sorted(path.parent for path in folder.glob(f"*/{CONFIG}")) if folder.is_dir() else []
+    return sorted(path for path in folder.iterdir() if _has_log(path)) if folder.is_dir() else []
+
+
+def _has_log(folder: Path) -> bool:
+    return (folder / CONFIG).exists() and (folder / PROGRESS).exists()
 
 
 def read_runs(folders: list[Path]) -> list[Run]:

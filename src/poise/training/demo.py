@@ -8,6 +8,7 @@ Each stage that ends is written down in `demo.json`; called again, the demo goes
 from __future__ import annotations
 
 import json
+import shlex
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -21,6 +22,7 @@ from poise.config import apply_overrides, load_yaml, parse
 from poise.errors import InvalidValueError, PoiseError
 from poise.files import write_atomically
 from poise.perception import ImageDataset, PretrainConfig, pretrain
+from poise.shell import typed
 from poise.training.callbacks import INTERRUPTED
 from poise.training.collection import CollectConfig, collect
 from poise.training.comparison import (
@@ -34,6 +36,7 @@ from poise.training.comparison import (
 from poise.training.config import RunConfig
 from poise.training.progress import ProgressBar
 from poise.training.report import write_report
+from poise.training.report_results import first_of
 from poise.training.runs import resume_run, start_run
 from poise.training.seeds import EVALUATION_SEED
 from poise.training.trained import CONFIG
@@ -52,7 +55,7 @@ class Scale(NamedTuple):
     training_steps: int = 800_000
     """At most; where the configuration has more, the demo stops on the way: somebody waits."""
     evaluation_episodes: int = 100
-    video_seconds: float = 12.0
+    video_seconds: float = 8.0
 
 
 @dataclass
@@ -117,7 +120,10 @@ def run_demo(out: Path, config: Path, scale: Scale | None = None) -> Demo:
         demo.stage(name, f"{number} of {len(stages)}", introduction, work)
     demo.say(f"\n[bold]Done[/] in {_minutes(demo.seconds)}. See for yourself:")
     demo.say(f"  video   {place}/video.mp4\n  report  {place}/report.html")
-    demo.say(f"  again   poise play {place}/run --seed 7   |   poise evaluate {place}/run")
+    demo.say("\nWhat to do with it:")
+    run = shlex.quote(str(out / "run"))
+    for command in typed(f"poise play {run} --seed 7", f"poise evaluate {run}"):
+        demo.say(f"  {escape(command)}")
     return demo
 
 
@@ -129,7 +135,7 @@ def _stages(demo: Demo) -> list[tuple[str, str, Callable[[Demo], Figures]]]:
         ("pretrain", "an autoencoder learns to squeeze a depth image into 20 numbers", _pretrain),
         ("train", f"{robots} robots at once learn to balance and travel; most of the time goes here", _train),
         ("evaluate", f"{episodes} terrains that it has never seen, beside doing nothing, PID and LQR", _evaluate),
-        ("video", "one of those terrains, from outside", _video),
+        ("video", "the one of those episodes whose return is the median, from outside", _video),
         ("report", "curves, figures and settings on one page", _report),
     ]
 
@@ -213,11 +219,20 @@ def _evaluate(demo: Demo) -> Figures:
 
 def _video(demo: Demo) -> Figures:
     trained = contender(str(demo.out / "run"))
-    path = demo.out / "video.mp4"
-    record_video(
-        trained.agent_for, trained.config.env.id, trained.env_options, path, demo.scale.video_seconds, EVALUATION_SEED
+    path, seed = demo.out / "video.mp4", _median_seed(demo.out)
+    filmed = record_video(
+        trained.agent_for, trained.config.env.id, trained.env_options, path, demo.scale.video_seconds, seed
     )
-    return {"bytes": path.stat().st_size}
+    demo.say(f"  seed {seed}: {filmed}")
+    return {"bytes": path.stat().st_size, "seed": seed}
+
+
+def _median_seed(out: Path) -> int:
+    """Of the evaluated episode whose return is the median, the upper one of two."""
+    report = first_of(load_comparison(out / "evaluation.json"))
+    returns = report["episodes"]["returns"]
+    episode = sorted(range(len(returns)), key=lambda i: returns[i])[len(returns) // 2]
+    return int(report["summary"]["seed"]) + episode
 
 
 def _report(demo: Demo) -> Figures:
@@ -229,6 +244,7 @@ def _report(demo: Demo) -> Figures:
         demo.out / "video.mp4",
         demo.out / "encoder" / "reconstructions.png",
         title="A ballbot that sees its way",
+        filmed=f"the episode of median return, seed {demo.stages['video'].get('seed', EVALUATION_SEED)}",
     )
     return {"bytes": path.stat().st_size}
 

@@ -1,11 +1,14 @@
 """Vector environments as training and evaluation want them: native where there is one, resets within the same step."""
 
 import importlib
+import inspect
+import re
 from collections.abc import Mapping
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
+from gymnasium.envs.registration import load_env_creator
 from gymnasium.vector import AutoresetMode, VectorEnv
 from numpy.typing import NDArray
 
@@ -36,10 +39,34 @@ def make_vector_env(env_id: str, num_envs: int, options: dict[str, Any], threads
         return gym.make_vec(env_id, num_envs=num_envs, vectorization_mode="sync", vector_kwargs=same_step, **options)
     except PoiseError:
         raise
-    except TypeError as error:  # an unknown keyword argument
-        raise InvalidValueError(f"the environment '{env_id}' refuses env.options: {error}") from error
+    except TypeError as error:
+        raise InvalidValueError(_refused_options(env_id, options, error)) from error
     except (gym.error.Error, ImportError) as error:  # what it needs is not installed, as a rule
         raise InvalidValueError(f"the environment '{env_id}' cannot be made: {error}") from error
+
+
+def _refused_options(env_id: str, options: Mapping[str, Any], error: TypeError) -> str:
+    """What to say of keyword arguments: those that the environment does not have, or else what it says itself."""
+    unknown = _unknown_arguments(env_id, options)
+    if not unknown:
+        said = str(error).partition(" was raised from the environment creator")[0]
+        return f"the environment '{env_id}' refuses env.options ({', '.join(options)}): {said}"
+    shown = ", ".join(unknown[:6]) + (", …" if len(unknown) > 6 else "")
+    return (
+        f"the configuration's env.options (or evaluation.options) are no keyword arguments of '{env_id}': {shown}; "
+        "remove them there, or leave all out with --env.options {} --evaluation.options {}"
+    )
+
+
+def _unknown_arguments(env_id: str, options: Mapping[str, Any]) -> list[str]:
+    """Options that are neither keyword arguments of an environment nor of `gymnasium.make`, as far as can be told."""
+    creator = gym.spec(env_id).entry_point
+    if creator is None:
+        return []
+    known = inspect.signature(load_env_creator(creator) if isinstance(creator, str) else creator).parameters
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in known.values()):
+        return []
+    return [name for name in options if name not in known.keys() | inspect.signature(gym.make).parameters.keys()]
 
 
 def _registered(env_id: str) -> str:
@@ -48,7 +75,8 @@ def _registered(env_id: str) -> str:
     if colon:
         _import(module, env_id)
     if name not in gym.registry:
-        raise InvalidValueError(f"unknown environment '{env_id}'{did_you_mean(name, gym.registry)}")
+        unversioned = re.sub(r"-v\d+$", "", name)  # that both end in -v1 makes no likeness
+        raise InvalidValueError(f"unknown environment '{env_id}'{did_you_mean(unversioned, gym.registry)}")
     return name
 
 

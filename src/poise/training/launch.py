@@ -70,7 +70,7 @@ def _check_unchanged(running: RunConfig, config: Path, overrides: Mapping[str, s
     if different:
         raise InvalidValueError(
             f"{folder} was begun with other settings of {', '.join(different[:5])}; resume it without settings, "
-            "or start a new run with '--out'"
+            f"or start another run from its policy with them: poise train {config} --initial_policy {folder} --out DIR"
         )
 
 

@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw
 from poise.sim.insets import LABEL, MARGIN, PANEL, draw_panel, font
 from poise.training.mp4 import Picture
 
-_PANEL_HEIGHT, _CELL = 50, 100
+_PANEL_HEIGHT, _CELL = 50, 98
 _VALUE, _ALERT = (255, 255, 255), (196, 62, 10, 225)
 
 
@@ -16,7 +16,7 @@ def draw_readouts(picture: Picture, readouts: Mapping[str, str]) -> Picture:
     """Names and values in a panel at the upper left; a new picture (H, W, 3)."""
     unit = picture.shape[0] / 480
     canvas = Image.fromarray(picture)
-    width = len(readouts) * _CELL + 8
+    width = len(readouts) * _CELL
     draw_panel(canvas, (MARGIN, MARGIN, MARGIN + width, MARGIN + _PANEL_HEIGHT), PANEL, unit)
     draw = ImageDraw.Draw(canvas)
     for index, (name, value) in enumerate(readouts.items()):

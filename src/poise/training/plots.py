@@ -2,7 +2,7 @@
 
 import io
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -190,15 +190,18 @@ class Drawing(NamedTuple):
     svg: str
 
 
-def learning_curves_svg(run: Run) -> list[Drawing]:
-    """The curves of one run that have been logged."""
+def learning_curves_svg(run: Run, levels: Mapping[str, Sequence[float]] | None = None) -> list[Drawing]:
+    """The curves of one run that have been logged; `levels` to compare them with, dashed, by the curves' titles."""
     drawings: list[Drawing] = []
     with style.context(_STYLE):
         for panel in REPORTED:
             curve = panel.curve(run)
             if curve is not None:
                 figure = Figure(figsize=(4.2, 2.5), layout="constrained")
-                _draw(figure.subplots(), panel, [curve], [_Look("#0000fe", "-", "")])
+                axes = figure.subplots()
+                _draw(axes, panel, [curve], [_Look("#0000fe", "-", "")])
+                for level in (levels or {}).get(panel.title, ()):
+                    axes.axhline(level, color="#8a929c", ls=(0, (4, 3)), lw=1.0)
                 drawings.append(Drawing(panel.title, _inline_svg(figure, panel.title, f"chart{len(drawings)}")))
     return drawings
 

@@ -11,12 +11,15 @@ from typing import Self, SupportsFloat
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-SPEED_WINDOW = 30.0  # seconds over which the speed is averaged
+SPEED_WINDOW = 30.0  # seconds over which the speed of steps is averaged; that of all else, since the beginning
+LEAST_SHARE = 0.05  # of the work that must be done before the time left is guessed
 LINE_INTERVAL = 10.0  # seconds between plain lines
 
 
 class ProgressBar:
     """Shows steps, steps per second, time left and a few metrics, while used as a context manager.
+
+    Only steps have a rate: episodes run side by side and end many at a time, and epochs take their seconds.
 
     total_steps: where the work ends. start: where it begins, above zero when resumed, so that steps done by an
     earlier process do not count as speed. unit: what is counted. console and clock (seconds) are for tests.
@@ -32,6 +35,7 @@ class ProgressBar:
         unit: str = "steps",
     ) -> None:
         self._total, self._description, self._step = total_steps, description, start
+        self._start = start
         self._console = console or Console(highlight=False)
         self._clock = clock
         self._unit = unit
@@ -74,7 +78,7 @@ class ProgressBar:
         self._total = self._total if total_steps is None else total_steps
         self._metrics.update({name: float(value) for name, value in (metrics or {}).items()})
         self._recent.append((now, step))
-        while len(self._recent) > 2 and now - self._recent[1][0] >= SPEED_WINDOW:
+        while self._unit == "steps" and len(self._recent) > 2 and now - self._recent[1][0] >= SPEED_WINDOW:
             self._recent.popleft()
         if self._console.is_terminal:
             self._bar.update(self._task, completed=step, total=self._total, status=self.status())
@@ -87,19 +91,14 @@ class ProgressBar:
 
     def status(self) -> str:
         """For example `120,000/1,000,000 steps (12 %), 9,500 steps/s, 0:01:33 left, return 85.2`."""
-        speed = self._speed()
+        speed, left = self._speed(), self._total - self._step
         parts = [f"{self._step:,}/{self._total:,} {self._unit} ({100 * self._step // max(self._total, 1)} %)"]
-        if speed > 0:
-            parts += [self._rate(speed), f"{_clock_time(max(self._total - self._step, 0) / speed)} left"]
+        if speed > 0 and self._unit == "steps":
+            parts.append(f"{_number(speed)} steps/s")
+        if speed > 0 and left > 0 and self._step - self._start >= LEAST_SHARE * (self._total - self._start):
+            parts.append(f"{_clock_time(left / speed)} left")
         parts += [f"{name} {_number(value)}" for name, value in self._metrics.items()]
         return ", ".join(parts)
-
-    def _rate(self, speed: float) -> str:
-        """Units a second, or the seconds that each takes."""
-        if speed < 0.1:
-            return f"{1.0 / speed:.0f} s each"
-        rate = f"{speed:,.0f}" if speed >= 10 else f"{speed:.1f}".removesuffix(".0")
-        return f"{rate} {self._unit}/s"
 
     def _speed(self) -> float:
         (earlier, steps_then), (now, steps_now) = self._recent[0], self._recent[-1]

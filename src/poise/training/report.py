@@ -4,7 +4,7 @@ import math
 import os
 import platform
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from importlib.metadata import version
 from importlib.resources import files
@@ -17,10 +17,12 @@ from poise.cores import available_cores
 from poise.envs import BALLBOT_IDS, BallbotOptions
 from poise.errors import InvalidValueError, MissingFileError
 from poise.files import explained, write_atomically
+from poise.shell import typed
 from poise.training.callbacks import describe
 from poise.training.curves import Run, read_runs, with_earlier
 from poise.training.markup import Html, file_uri, join, tag
 from poise.training.plots import learning_curves_svg
+from poise.training.report_missing import Missing, latest_video, missing_parts
 from poise.training.report_results import Report, checked, first_of, table, tiles
 from poise.training.seeds import EVALUATION_SEED
 
@@ -38,6 +40,7 @@ def write_report(
     video: Path | str | None = None,
     reconstructions: Path | str | None = None,
     title: str | None = None,
+    filmed: str | None = None,
 ) -> Path:
     """Write the report of a run; what is not given and not found is left out of it.
 
@@ -48,6 +51,7 @@ def write_report(
         video: mp4 of the policy; by default the latest in the run's `videos/`.
         reconstructions: PNG of depth images and what the encoder keeps of them.
         title: heading; by default the folder's name.
+        filmed: which episode the video shows, in words.
 
     Raises:
         PoiseError: the run, a picture or an evaluation is missing or damaged, or the page cannot be written.
@@ -58,11 +62,12 @@ def write_report(
     found = with_earlier(*read_runs([folder]))
     measured = {name: checked(name, report) for name, report in (evaluations or {}).items()}
     sections = [
-        _video_section(found, _existing(video) or _latest_video(folder), out),
+        _video_section(found, _existing(video) or latest_video(folder), out, filmed),
         _result_section(found, measured),
         _curves_section(found),
         _sight_section(_existing(reconstructions)),
         _episodes_section(folder, measured),
+        _missing_section(missing_parts(folder, measured, video)),
         _configuration_section(found),
         _reproduction_section(found, measured),
     ]
@@ -94,7 +99,7 @@ def _lede(run: Run, measured: Mapping[str, Report]) -> str:
     return f"{trained}. Evaluated {where}, it lasts {sum(outcomes)} of {len(outcomes)} episodes."
 
 
-def _video_section(run: Run, video: Path | None, out: Path) -> Html | None:
+def _video_section(run: Run, video: Path | None, out: Path, filmed: str | None) -> Html | None:
     if video is None:
         return None
     with explained(f"read {video}"):
@@ -111,15 +116,24 @@ def _video_section(run: Run, video: Path | None, out: Path) -> Html | None:
         playsinline=True,
         aria_label="The policy at work",
     )
-    return _section("What it does", "", tag("figure", player, tag("figcaption", _caption(run))))
+    figure = tag("figure", player, tag("figcaption", _caption(run, filmed)), class_="film")
+    return _section("What it does", "", figure)
 
 
-def _caption(run: Run) -> str:
+def _caption(run: Run, filmed: str | None) -> str:
+    which = f"One episode in real time{f': {filmed}' if filmed else ''}"
     if not _is_ballbot(run):
-        return "One episode in real time."
-    has_cameras = run.config.env.options.get("cameras", {}).get("enabled", True)
-    insets = "; the insets show what its two depth cameras see" if has_cameras else ""
-    return f"One episode in real time, on terrain it had never met. The arrow points where it is to go{insets}."
+        return f"{which}."
+    seen = "The arrow points where it is to go, the white line is the way it has come."
+    if run.config.env.options.get("cameras", {}).get("enabled", True):
+        seen += f" {_INSETS}"
+    return f"{which}, on terrain it had never met. {seen}"
+
+
+_INSETS = (
+    "The insets show what its two depth cameras see, yellow near and dark far: the disc is its ball, the strip beside "
+    "it its own body."
+)
 
 
 def _is_ballbot(run: Run) -> bool:
@@ -166,12 +180,29 @@ def _scoring(options: BallbotOptions) -> tuple[object, ...]:
 
 
 def _curves_section(run: Run) -> Html | None:
-    drawings = learning_curves_svg(run)
+    usual = _is_scored_as_usual(run)
+    drawings = learning_curves_svg(run, {"Return, evaluated": (80.0, 101.0)} if usual else {})
     if not drawings:
         return None
-    charts = [tag("figure", tag("figcaption", drawing.title), Html(drawing.svg)) for drawing in drawings]
+    notes = _CURVE_NOTES | ({"Return, evaluated": _BOUNDS} if usual else {})
+    charts = [
+        tag("figure", tag("figcaption", drawing.title), Html(drawing.svg), _note(notes.get(drawing.title)))
+        for drawing in drawings
+    ]
     text = "Evaluations run without exploration on seeds of their own; the shade is their 95 % interval."
     return _section("How it learned", text, tag("div", *charts, class_="charts"))
+
+
+_BOUNDS = "Dashed: standing still returns 80, and nothing can return more than 101."
+_CURVE_NOTES = {
+    "Return by training's own weights": "Not to be compared with the evaluated return: training explores, starts where "
+    "it is harder, and may change the reward's weights as it goes on.",
+    "Variance explained by the critic": "1 where the critic foretells every return, 0 where it knows nothing.",
+}
+
+
+def _note(text: str | None) -> Html:
+    return tag("p", text, class_="note") if text else Html("")
 
 
 def _sight_section(reconstructions: Path | None) -> Html | None:
@@ -200,7 +231,7 @@ def _episodes_section(folder: Path, measured: Mapping[str, Report]) -> Html | No
     items = [tag("li", tag("b", f"seed {number}"), f" after {length:,} time steps") for number, length in failed]
     more = [tag("li", f"and {len(failed) - _MOST_FAILURES} more")] if len(failed) > _MOST_FAILURES else []
     listed = tag("ul", *items[:_MOST_FAILURES], *more, class_="failures")
-    command = tag("pre", tag("code", f"poise play {shlex.quote(str(folder))} --seed {failed[0][0]}"))
+    command = _typed(f"poise play {shlex.quote(str(folder))} --seed {failed[0][0]}")
     return _section("Where it failed", text, grid, listed, tag("h3", "Watch the first of them"), command)
 
 
@@ -211,6 +242,15 @@ def _square(seed: int, success: bool, length: int, value: float | None) -> Html:
     return tag("li", class_=None if success else "failed", title=f"seed {seed}: {outcome}{returned}")
 
 
+def _missing_section(missing: Missing) -> Html | None:
+    if not missing.names:
+        return None
+    text = f"This report was written without {', '.join(missing.names)}."
+    if not missing.commands:
+        return _section("What is not here", text)
+    return _section("What is not here", f"{text} What can be added is added by", _typed(*missing.commands))
+
+
 def _configuration_section(run: Run) -> Html:
     text = "Everything that determines the run, defaults included."
     yaml = tag("details", tag("summary", "config.yaml"), tag("pre", tag("code", to_yaml(run.config))))
@@ -218,7 +258,7 @@ def _configuration_section(run: Run) -> Html:
 
 
 def _reproduction_section(run: Run, measured: Mapping[str, Report]) -> Html:
-    commands = tag("pre", tag("code", "\n".join(_commands(run, measured))))
+    commands = _typed(*_commands(run, measured))
     facts = [part for name, value in _machine() for part in (tag("dt", name), tag("dd", value))]
     text = "The same configuration, seed, versions and machine give the same weights, bit for bit."
     return _section(
@@ -232,7 +272,7 @@ def _commands(run: Run, measured: Mapping[str, Report]) -> Iterator[str]:
     yield f"poise train {shlex.quote(str(run.folder / 'config.yaml'))}{encoder} --out {folder}-again"
     summary = first_of(measured)["summary"] if measured else {"episodes": 100, "seed": EVALUATION_SEED}
     yield f"poise evaluate {folder} --episodes {summary['episodes']} --seed {summary['seed']}"
-    yield f"poise play {folder} --seed {summary['seed']}"
+    yield f"poise play {folder}"
 
 
 def _machine() -> Iterator[tuple[str, str]]:
@@ -242,6 +282,11 @@ def _machine() -> Iterator[tuple[str, str]]:
 
 
 # --- words and files ----------------------------------------------------------------------------------------------
+
+
+def _typed(*commands: str) -> Html:
+    """Commands as a reader is to type them."""
+    return tag("pre", tag("code", "\n".join(typed(*commands))))
 
 
 def _section(heading: str, text: str, *content: Html) -> Html:
@@ -259,11 +304,6 @@ def _existing(path: Path | str | None) -> Path | None:
     if path is not None and not Path(path).is_file():
         raise MissingFileError(f"{path} does not exist; leave it away to write the report without it")
     return None if path is None else Path(path)
-
-
-def _latest_video(folder: Path) -> Path | None:
-    videos: Sequence[Path] = sorted((folder / "videos").glob("*.mp4"))
-    return videos[-1] if videos else None
 
 
 def _resource(name: str) -> str:

@@ -47,9 +47,10 @@ def checked(name: str, report: Report) -> Report:
 
 
 def tiles(report: Report) -> Html:
-    """The figures of one policy, large."""
+    """The figures of one policy, large; how many time steps it lasts, survival says already."""
     summary = report["summary"]
-    shown = [_tile(metric, summary[metric.name]) for metric in METRICS if summary[metric.name]["mean"] is not None]
+    told = [metric for metric in METRICS if metric.name != "length"]
+    shown = [_tile(metric, summary[metric.name]) for metric in told if summary[metric.name]["mean"] is not None]
     return tag("div", *shown, class_="tiles")
 
 

@@ -27,7 +27,6 @@ from poise.training.logging import MetricsLogger
 from poise.training.progress import ProgressBar
 from poise.training.stopwatch import Stopwatch
 
-
 _INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
 """What keyboards send, and what schedulers and shutdowns do."""
 

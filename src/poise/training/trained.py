@@ -13,15 +13,16 @@ from gymnasium.vector import VectorEnv
 from poise.config import load_yaml, parse, save_yaml
 from poise.cores import available_cores
 from poise.envs.vision import CAMERAS
-from poise.errors import InvalidValueError, MissingFileError, PoiseError
+from poise.errors import InvalidValueError, MissingFileError, PoiseError, nearest
 from poise.files import explained, standing
 from poise.perception import FrozenDepthEncoder
 from poise.policies import ActorCritic, PolicyAgent, Sensing, build_policy
 from poise.policies.actor_critic import Shapes
-from poise.training.checkpoint import check_undamaged, latest_checkpoint, load_checkpoint, save_checkpoint
+from poise.training.checkpoint import CHECKPOINTS, check_undamaged, latest_checkpoint, load_checkpoint, save_checkpoint
 from poise.training.compatibility import check_compatible
 from poise.training.config import RunConfig
 from poise.training.environments import make_vector_env, sensing_for
+from poise.training.logging import PROGRESS
 
 CONFIG = "config.yaml"
 ENCODER = "encoder"
@@ -29,11 +30,53 @@ BEST = "best"
 
 
 def read_config(folder: Path) -> RunConfig:
-    """The resolved configuration of a run."""
+    """The resolved configuration of a run.
+
+    Raises:
+        MissingFileError: the folder holds none.
+        InvalidValueError: it is damaged, or of something else, such as an encoder.
+    """
     path = folder / CONFIG
     if not path.exists():
-        raise MissingFileError(f"{folder} is no run folder: it holds no {CONFIG}")
-    return parse(RunConfig, load_yaml(path), str(path))
+        raise MissingFileError(f"{folder} is no run folder: it holds no {CONFIG}{did_you_mean_run(folder)}")
+    content = load_yaml(path)
+    try:
+        return parse(RunConfig, content, str(path))
+    except InvalidValueError:
+        if is_run(folder):
+            raise
+        raise InvalidValueError(
+            f"{folder} is no run folder: its {CONFIG} is of something else{did_you_mean_run(folder)}"
+        ) from None
+
+
+def is_run(folder: Path) -> bool:
+    """Whether a run was begun there, or a model put; encoders and images have a `config.yaml`, too."""
+    return (folder / CONFIG).exists() and any((folder / name).exists() for name in (BEST, PROGRESS, CHECKPOINTS))
+
+
+def did_you_mean_run(path: Path) -> str:
+    """The clause `"; did you mean 'runs/demo/run'?"` when a folder that is no run holds some, else an empty string.
+
+    It names three at most, the latest first. Where nothing is, they are those of a neighbour of nearly that name.
+    """
+    if not path.is_dir():
+        neighbours = [place.name for place in path.parent.iterdir() if _runs_at(place)] if path.parent.is_dir() else []
+        name = nearest(path.name, neighbours)
+        if name is None:
+            return ""
+        path = path.parent / name
+    *others, last = ["", *(f"'{run}'" for run in _runs_at(path)[:3])]
+    before = ", ".join(filter(None, others))
+    return f"; did you mean {before}{' or ' if before else ''}{last}?" if last else ""
+
+
+def _runs_at(folder: Path) -> list[Path]:
+    """The folder itself, if it is a run, or else those up to two levels below, the latest first."""
+    if is_run(folder):
+        return [folder]
+    below = [path.parent for depth in ("*", "*/*") for path in folder.glob(f"{depth}/{CONFIG}")]
+    return sorted(filter(is_run, below), key=lambda run: ((run / CONFIG).stat().st_mtime, run.name), reverse=True)
 
 
 @dataclass(frozen=True)
@@ -120,7 +163,8 @@ def load_policy(path: Path) -> TrainedPolicy:
         InvalidValueError: what is there is no run or checkpoint; files are never unpickled.
     """
     if not path.exists():
-        raise MissingFileError(f"{path} does not exist; expected a run folder or a checkpoint folder")
+        hint = did_you_mean_run(path) or "; expected a run folder or a checkpoint folder"
+        raise MissingFileError(f"{path} does not exist{hint}")
     if path.is_file():
         raise InvalidValueError(
             f"{path} is a file; expected a run folder or a checkpoint folder (pickled models are never loaded)"
@@ -130,6 +174,7 @@ def load_policy(path: Path) -> TrainedPolicy:
     if run is None:
         raise MissingFileError(
             f"neither {path} nor a folder above it holds a {CONFIG}; expected a run or a checkpoint of one"
+            f"{did_you_mean_run(path)}"
         )
     config = read_config(run)
     state = load_checkpoint(checkpoint)

@@ -10,7 +10,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import gymnasium as gym
 import numpy as np
@@ -32,6 +32,23 @@ _HOLD = 1.0
 """How long the last picture stays after a failure, s."""
 
 
+class Filmed(NamedTuple):
+    """A video, and how its episode went."""
+
+    path: Path
+    seconds: float
+    total_return: float
+    """Of the time that was filmed."""
+    end: str
+    """In words: `fell after 2.1 s`."""
+    travelled: float | None
+    """From the start to the end as the crow flies, m; None for what has no place."""
+
+    def __str__(self) -> str:
+        way = "" if self.travelled is None else f", {self.travelled:.2f} m from where it began"
+        return f"return {self.total_return:.1f} in {self.seconds:.1f} s{way}: {self.end}"
+
+
 def record_video(
     agent_for: Callable[[AnyEnv], Agent],
     env_id: str,
@@ -43,7 +60,7 @@ def record_video(
     width: int = 640,
     height: int = 480,
     on_frame: Callable[[int, int], None] | None = None,
-) -> Path:
+) -> Filmed:
     """Write the video of one episode in real time (H.264, yuv420p); it is whole when it appears at `path`.
 
     The ballbot is drawn from outside on the terrain of `seed`, with its goal, its depth images and what it does; any
@@ -65,42 +82,65 @@ def record_video(
         PoiseError: the environment draws no pictures, or lacks something to draw with, or the disk refuses.
     """
     path = Path(path)
-    _check(path, seconds, fps, width, height)
+    check_video(path)
+    _check(seconds, fps, width, height)
     stage = _stage(env_id, options, seconds, width, height)
     try:
         every = max(round(1.0 / (fps * stage.step_time)), 1)
         total = max(math.ceil(seconds / (stage.step_time * every)), 1)
         with mp4_writer(path, 1.0 / (stage.step_time * every)) as write:
-            for count, picture in enumerate(_episode(agent_for, stage, seed, every, total), start=1):
+            film = _Film(stage, every, total)
+            for count, picture in enumerate(film.pictures(agent_for, seed), start=1):
                 write(picture)
                 if on_frame is not None:
-                    on_frame(count, total)
+                    on_frame(count, max(count, total))
+            if on_frame is not None and count < total:  # the episode was over before
+                on_frame(count, count)
     finally:
         stage.env.close()
-    return path
+    return Filmed(path, film.seconds, film.total_return, film.end, stage.travelled())
 
 
-def _episode(
-    agent_for: Callable[[AnyEnv], Agent], stage: "_Stage", seed: int, every: int, total: int
-) -> Iterator[Picture]:
-    """Pictures of an episode, one every so many steps; a failure's last one stays for a while."""
-    env = stage.env
-    agent = agent_for(env)
-    observation, _ = env.reset(seed=seed)
-    picture = stage.draw({}, 0.0)
-    yield picture
-    for step in range(1, (total - 1) * every + 1):
-        observation, _, terminated, truncated, info = env.step(within_bounds(agent.act(observation), env))
-        agent.reset(terminated | truncated)
-        if terminated[0] or truncated[0]:  # what would be drawn now belongs to the next episode
-            if terminated[0]:
-                picture = draw_alert(picture, stage.verdict(info, step * stage.step_time))
-                yield from [picture] * math.ceil(_HOLD / (every * stage.step_time))
-            return
-        stage.watch(info)
-        if step % every == 0:
-            picture = stage.draw(info, step * stage.step_time)
-            yield picture
+def check_video(path: Path) -> None:
+    """Before any work: refuse a name that is no video's.
+
+    Raises:
+        InvalidValueError: it does not end in `.mp4`.
+    """
+    if path.suffix.lower() != ".mp4":
+        raise InvalidValueError(f"{path} must end in .mp4, the only kind of video written")
+
+
+class _Film:
+    """One episode on a stage: a picture every so many steps, `total` at most, and what came out."""
+
+    def __init__(self, stage: "_Stage", every: int, total: int) -> None:
+        self._stage, self._every, self._total = stage, every, total
+        self.seconds = 0.0
+        self.total_return = 0.0
+        self.end = stage.success
+
+    def pictures(self, agent_for: Callable[[AnyEnv], Agent], seed: int) -> Iterator[Picture]:
+        """Run the episode; a failure's last picture stays for a while."""
+        stage, every, env = self._stage, self._every, self._stage.env
+        agent = agent_for(env)
+        observation, _ = env.reset(seed=seed)
+        picture = stage.draw({}, 0.0)
+        yield picture
+        for step in range(1, self._total * every + 1):
+            observation, reward, terminated, truncated, info = env.step(within_bounds(agent.act(observation), env))
+            agent.reset(terminated | truncated)
+            self.seconds = step * stage.step_time
+            self.total_return += float(reward[0])
+            if terminated[0] or truncated[0]:  # what would be drawn now belongs to the next episode
+                if terminated[0]:
+                    self.end = stage.verdict(info, self.seconds)
+                    yield from [draw_alert(picture, self.end)] * math.ceil(_HOLD / (every * stage.step_time))
+                return
+            stage.watch(info)
+            if step % every == 0 and step < self._total * every:
+                picture = stage.draw(info, self.seconds)
+                yield picture
 
 
 class _Stage(Protocol):
@@ -108,6 +148,8 @@ class _Stage(Protocol):
 
     env: AnyEnv
     step_time: float
+    success: str
+    """What is said of an episode that did not fail."""
 
     def watch(self, info: Mapping[str, Any]) -> None:
         """A step has been taken."""
@@ -121,12 +163,19 @@ class _Stage(Protocol):
         """How the episode failed."""
         ...
 
+    def travelled(self) -> float | None:
+        """From the start to where it was seen last, m, as the crow flies."""
+        ...
+
 
 class _BallbotStage:
     """A ballbot seen by a camera that travels along."""
 
     _SMOOTH = 0.25
     """Time constant of the speed that is shown, s: the true one trembles with every step."""
+    _STRIDE = 0.03
+    """Distance of the points of the line on the ground, m."""
+    success = "did not fall"
 
     def __init__(self, env: BallbotVectorEnv, width: int, height: int) -> None:
         from poise.sim.renderer import SceneView  # brings OpenGL with it, which few processes need
@@ -135,20 +184,21 @@ class _BallbotStage:
         self.step_time = control_step(env)
         self._task = env.task
         self._view = SceneView(env.task.simulation.model, width, height)
-        self._start: NDArray[np.float64] | None = None
+        self._position = np.zeros(2)
+        self._path: list[NDArray[np.float64]] = []
         self._speed = 0.0
 
     def watch(self, info: Mapping[str, Any]) -> None:
+        self._follow()
         share = 1.0 - math.exp(-self.step_time / self._SMOOTH)
         self._speed += share * (float(info["speed"][0]) - self._speed)
 
     def draw(self, info: Mapping[str, Any], time: float) -> Picture:
         task = self._task
         simulation = task.simulation
-        position = simulation.qpos[0, simulation.base_qpos : simulation.base_qpos + 2].copy()
-        if self._start is None:
-            self._start = position
-        picture = self._view.render(simulation.qpos[0], simulation.heights[0], task.goal(0))
+        self._follow()
+        path = np.array([*self._path, self._position]) if len(self._path) > 1 else None
+        picture = self._view.render(simulation.qpos[0], simulation.heights[0], task.goal(0), path)
         if task.vision is not None:
             picture = draw_depth(picture, list(task.vision.depth(0)), task.options.cameras.max_depth)
         return draw_readouts(
@@ -156,7 +206,7 @@ class _BallbotStage:
             {
                 "time": f"{time:.1f} s",
                 "speed to goal": f"{round(self._speed, 2) + 0.0:.2f} m/s",
-                "distance": f"{np.linalg.norm(position - self._start):.2f} m",
+                "travelled": f"{self.travelled():.2f} m",
                 "tilt": f"{float(info['tilt'][0]) if info else 0.0:.1f}°",
             },
         )
@@ -165,9 +215,21 @@ class _BallbotStage:
         left_map = bool(info["final_info"]["off_map"][0])
         return f"{'left the map' if left_map else 'fell'} after {time:.1f} s"
 
+    def travelled(self) -> float:
+        return float(np.linalg.norm(self._position - self._path[0]))
+
+    def _follow(self) -> None:
+        """Remember where the robot is."""
+        simulation = self._task.simulation
+        self._position = simulation.qpos[0, simulation.base_qpos : simulation.base_qpos + 2].copy()
+        if not self._path or np.linalg.norm(self._position - self._path[-1]) > self._STRIDE:
+            self._path.append(self._position)
+
 
 class _OtherStage:
     """An environment that draws itself."""
+
+    success = "did not fail"
 
     def __init__(self, env: AnyEnv) -> None:
         self.env = env
@@ -188,6 +250,9 @@ class _OtherStage:
     def verdict(self, info: Mapping[str, Any], time: float) -> str:
         return f"ended after {time:.1f} s"
 
+    def travelled(self) -> None:
+        return None
+
 
 def _stage(env_id: str, options: Mapping[str, Any], seconds: float, width: int, height: int) -> _Stage:
     env = make_vector_env(env_id, 1, dict(options), threads=1)
@@ -205,9 +270,7 @@ def _stage(env_id: str, options: Mapping[str, Any], seconds: float, width: int, 
     return _OtherStage(make_vector_env(env_id, 1, {**options, "render_mode": "rgb_array"}))
 
 
-def _check(path: Path, seconds: float, fps: float, width: int, height: int) -> None:
-    if path.suffix.lower() != ".mp4":
-        raise InvalidValueError(f"{path} must end in .mp4, the only kind of video written")
+def _check(seconds: float, fps: float, width: int, height: int) -> None:
     if not (0 < seconds <= 3600 and 0 < fps <= 240):
         raise InvalidValueError(f"expected up to 3600 seconds and up to 240 pictures a second, got {seconds} and {fps}")
     if not (64 <= width <= 3840 and 64 <= height <= 2160) or width % 2 or height % 2:
