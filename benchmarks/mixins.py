@@ -30,7 +30,7 @@ KINDS: dict[str, tuple[dict[str, Any], str]] = {
     "motion prior": ({"amp_discriminator": {"observations": ["orientation", "vel"]}}, ""),
     "encoder of heights": ({"encoders": {"heights": {}}}, "networks"),
     "encoder of heights, shared": ({"encoders": {"heights": {}}, "critic_encoders": "shared"}, "network"),
-    "estimator": ({"estimator": ESTIMATE}, ""),
+    "estimator": ({"estimator": ESTIMATE}, "network"),
     "estimator that replaces": ({"estimator": ESTIMATE | {"replace_prob": 1.0}}, "network"),
     "adaptor that replaces": (
         {"adaptor": {"observations": ["motor_state"], "targets": ["heights"], "replace_prob": 1.0}},
