@@ -65,7 +65,9 @@ class EncoderConfig(Config):
 class EstimatorConfig(Config):
     """A network that estimates components from others, learns from their true values, and may stand in for them."""
 
-    observations: tuple[str, ...] = Field(description="components it reads, of those the actor sees")
+    observations: tuple[str, ...] = Field(
+        (), description="components it reads, of those the actor sees; none with use_actor_rnn"
+    )
     targets: tuple[str, ...] = Field(description="components it estimates, of those the critic sees")
     hidden_sizes: Widths = Field((128, 64), description="widths of its hidden layers")
     activation: Activation = Field("elu", description="nonlinearity between them")
