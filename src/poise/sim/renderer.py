@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 
 from poise.sim.opengl import OpenGLError, OpenGLRenderer, Strokes, opengl_available
 from poise.sim.scene import RayScene, tracking_camera
+from poise.sim.terrain import height_at
 
 __all__ = ["OpenGLError", "RgbCameras", "SceneView", "opengl_available"]
 
@@ -130,9 +131,5 @@ def _arrow(position: NDArray[np.float64], goal: tuple[float, float]) -> list[NDA
 
 def _on_ground(model: mujoco.MjModel, terrain: NDArray[np.float32], line: NDArray[np.float64]) -> NDArray[np.float64]:
     """A line (M, 2) laid on the ground, (M, 3), m."""
-    last = np.array([terrain.shape[1], terrain.shape[0]]) - 1
-    along = np.clip((line / model.hfield_size[0, :2] + 1.0) * 0.5 * last, 0.0, last - 1e-6)
-    (col, row), (u, v) = along.astype(int).T, (along % 1.0).T
-    low = (1.0 - u) * terrain[row, col] + u * terrain[row, col + 1]
-    high = (1.0 - u) * terrain[row + 1, col] + u * terrain[row + 1, col + 1]
-    return np.column_stack([line, model.hfield_size[0, 2] * ((1.0 - v) * low + v * high)])
+    half_size, _, height, _ = model.hfield_size[0]
+    return np.column_stack([line, height * height_at(terrain[None], line[None], half_size)[0]])

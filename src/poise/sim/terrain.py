@@ -88,18 +88,23 @@ class TerrainOptions(Config):
         Returns:
             (N, ...) m.
         """
-        last = self.nodes - 1
-        along = np.clip((points + self.half_size) / self.cell, 0.0, last)
-        corner = np.minimum(along.astype(np.int64), last - 1)
-        (u, v), (col, row) = np.moveaxis(along - corner, -1, 0), np.moveaxis(corner, -1, 0)
-        robot = np.arange(len(heights)).reshape(-1, *[1] * (row.ndim - 1))
-        # A cell is split along the diagonal between these two nodes; the third is the one on the point's side.
-        low, high = heights[robot, row, col], heights[robot, row + 1, col + 1]
-        right = u >= v
-        side = heights[robot, np.where(right, row, row + 1), np.where(right, col + 1, col)]
-        first, second = np.where(right, u, v), np.where(right, v, u)
-        ground: NDArray[np.float64] = self.height * (low + first * (side - low) + second * (high - side))
-        return ground
+        return self.height * height_at(heights, points, self.half_size)
+
+
+def height_at(heights: NDArray[np.float32], points: NDArray[np.float64], half_size: float) -> NDArray[np.float64]:
+    """(N, ...) `TerrainOptions.ground` in units of the nodes' heights (N, nodes, nodes), for points (N, ..., 2), m."""
+    last = heights.shape[-1] - 1
+    along = np.clip((points + half_size) / (2.0 * half_size / last), 0.0, last)
+    corner = np.minimum(along.astype(np.int64), last - 1)
+    (u, v), (col, row) = np.moveaxis(along - corner, -1, 0), np.moveaxis(corner, -1, 0)
+    robot = np.arange(len(heights)).reshape(-1, *[1] * (row.ndim - 1))
+    # A cell is split along the diagonal between these two nodes; the third is the one on the point's side.
+    low, high = heights[robot, row, col], heights[robot, row + 1, col + 1]
+    right = u >= v
+    side = heights[robot, np.where(right, row, row + 1), np.where(right, col + 1, col)]
+    first, second = np.where(right, u, v), np.where(right, v, u)
+    result: NDArray[np.float64] = low + first * (side - low) + second * (high - side)
+    return result
 
 
 def perlin_terrain(
