@@ -22,6 +22,13 @@ Settings = TypeVar("Settings", bound="Config")
 DEMO_OUT, DEMO_CONFIG = Path("runs/demo"), Path("configs/ballbot/navigate.yaml")
 
 
+def _add_out(parser: Parser, kind: str, default: Path, meaning: str) -> None:
+    """`--out`, a DIR or a FILE."""
+    parser.add_argument(
+        "--out", metavar=kind, type=Path, default=default, help=f"{meaning} (default: {default.as_posix()})"
+    )
+
+
 def _configured(model: type[Settings], overrides: Mapping[str, str], verb: str) -> Settings:
     """What a command line alone says, the rest by default."""
     from poise.config import apply_overrides, parse
@@ -33,13 +40,7 @@ def _configured(model: type[Settings], overrides: Mapping[str, str], verb: str) 
 
 
 def collect_options(parser: Parser) -> None:
-    parser.add_argument(
-        "--out",
-        metavar="DIR",
-        type=Path,
-        default=Path("runs/images"),
-        help="folder for the images (default: runs/images)",
-    )
+    _add_out(parser, "DIR", Path("runs/images"), "folder for the images")
 
 
 def collect_settings() -> str:
@@ -63,13 +64,7 @@ def collect(options: argparse.Namespace) -> None:
 
 def pretrain_options(parser: Parser) -> None:
     parser.add_argument("dataset", metavar="DATASET", type=Path, help="folder written by 'poise collect'")
-    parser.add_argument(
-        "--out",
-        metavar="DIR",
-        type=Path,
-        default=Path("runs/encoder"),
-        help="folder for the encoder, its history and pictures (default: runs/encoder)",
-    )
+    _add_out(parser, "DIR", Path("runs/encoder"), "folder for the encoder, its history and pictures")
 
 
 def pretrain_settings() -> str:
@@ -119,13 +114,7 @@ def pretrain(options: argparse.Namespace) -> int:
 
 def motion_options(parser: Parser) -> None:
     parser.add_argument("config", metavar="CONFIG", type=Path, help="run configuration whose environment is used")
-    parser.add_argument(
-        "--out",
-        metavar="FILE",
-        type=Path,
-        default=Path("runs/motion.safetensors"),
-        help="file for the reference motion (default: runs/motion.safetensors)",
-    )
+    _add_out(parser, "FILE", Path("runs/motion.safetensors"), "file for the reference motion")
 
 
 def motion_settings() -> str:
@@ -159,13 +148,7 @@ def motion(options: argparse.Namespace) -> None:
 
 def plot_options(parser: Parser) -> None:
     parser.add_argument("runs", metavar="RUN", type=Path, nargs="+", help="run folders to compare")
-    parser.add_argument(
-        "--out",
-        metavar="FILE",
-        type=Path,
-        default=Path("curves.png"),
-        help="picture, as png, svg or pdf (default: curves.png)",
-    )
+    _add_out(parser, "FILE", Path("curves.png"), "picture, as png, svg or pdf")
 
 
 def plot(options: argparse.Namespace) -> None:
@@ -215,13 +198,7 @@ def info(options: argparse.Namespace) -> None:
 
 
 def demo_options(parser: Parser) -> None:
-    parser.add_argument(
-        "--out",
-        metavar="DIR",
-        type=Path,
-        default=DEMO_OUT,
-        help="folder for everything it makes (default: runs/demo)",
-    )
+    _add_out(parser, "DIR", DEMO_OUT, "folder for everything it makes")
     parser.add_argument(
         "--config",
         metavar="FILE",

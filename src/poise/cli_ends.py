@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
 import warnings
@@ -11,6 +10,7 @@ from contextlib import contextmanager
 from typing import TextIO
 
 from poise.errors import PoiseError
+from poise.files import reason
 
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130  # as shells report an end by Ctrl-C
@@ -42,8 +42,7 @@ def exit_code(command: Callable[[], int]) -> int:
             "(algorithm.num_steps), smaller networks (hidden_sizes) or smaller images"
         )
     except OSError as error:
-        advice = "; free some space and try again" if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
-        return _fail(f"{error.filename or 'the system'}: {(error.strerror or str(error)).lower()}{advice}")
+        return _fail(f"{error.filename or 'the system'}: {reason(error)}")
 
 
 def _lacks_memory(error: Exception) -> bool:

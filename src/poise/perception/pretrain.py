@@ -129,13 +129,13 @@ def _pretrain(
         if not history:
             raise
         interrupted = True
-    shown = _varied(metres(held_out), 8)
+    best, unseen = _best(history), metres(held_out)
+    shown = _varied(unseen, 8)
     reconstructed = _reconstruct(best_model, torch.from_numpy(shown)[:, None])[:, 0].numpy()
-    rmse = _best(history).validation_loss ** 0.5
+    rmse = best.validation_loss**0.5
     save_reconstructions(out / "reconstructions.png", shown, reconstructed, model.encoder.spec.latent, rmse)
-    average = metres(training).mean(axis=0)
-    average_image_loss = float(np.mean((metres(held_out) - average) ** 2))
-    return PretrainResult(tuple(history), _best(history), interrupted, dict(dataset.damaged), average_image_loss)
+    average_image_loss = float(np.mean((unseen - metres(training).mean(axis=0)) ** 2))
+    return PretrainResult(tuple(history), best, interrupted, dict(dataset.damaged), average_image_loss)
 
 
 def _varied(images: NDArray[np.float32], count: int) -> NDArray[np.float32]:

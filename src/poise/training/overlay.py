@@ -1,4 +1,4 @@
-"""What a video writes on its pictures: read-outs, the robot's depth images, and how the episode ended."""
+"""What a video writes on its pictures: read-outs, and how the episode ended."""
 
 from collections.abc import Mapping
 

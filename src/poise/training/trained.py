@@ -66,9 +66,11 @@ def did_you_mean_run(path: Path) -> str:
         if name is None:
             return ""
         path = path.parent / name
-    *others, last = ["", *(f"'{run}'" for run in _runs_at(path)[:3])]
-    before = ", ".join(filter(None, others))
-    return f"; did you mean {before}{' or ' if before else ''}{last}?" if last else ""
+    names = [f"'{run}'" for run in _runs_at(path)[:3]]
+    if not names:
+        return ""
+    before = f"{', '.join(names[:-1])} or " if names[1:] else ""
+    return f"; did you mean {before}{names[-1]}?"
 
 
 def _runs_at(folder: Path) -> list[Path]:
