@@ -10,7 +10,6 @@ training's last evaluation with its best. Runs that are there already are only j
 """
 
 import argparse
-import json
 import shlex
 import subprocess
 import sys
@@ -22,6 +21,7 @@ from typing import Any
 from _table import report
 
 from poise.training.comparison import load_comparison
+from poise.training.evaluation import read_evaluations
 from poise.training.seeds import EVALUATION_SEED
 
 VARIANTS = ["cameras_on=--policy.encoder models/ballbot/encoder", "cameras_off=--env.options.cameras.enabled no"]
@@ -46,8 +46,7 @@ def judge(run: Path, episodes: int, seed: int) -> dict[str, Any]:
 
 def last_to_best(run: Path) -> float:
     """Return of a training's last evaluation relative to its best; not a number without evaluations."""
-    file = run / "evaluations.json"
-    returns = [entry["return"]["mean"] for entry in json.loads(file.read_text())] if file.exists() else []
+    returns = [entry["return"]["mean"] for entry in read_evaluations(run)]
     return float(returns[-1] / max(returns)) if returns else float("nan")
 
 

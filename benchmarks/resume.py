@@ -25,6 +25,8 @@ from _table import report
 from poise.config import parse, save_yaml
 from poise.training.checkpoint import ARRAYS, latest_checkpoint
 from poise.training.config import RunConfig
+from poise.training.evaluation import EVALUATIONS
+from poise.training.logging import PROGRESS
 
 NUM_ENVS, NUM_STEPS, ITERATIONS = 16, 32, 40  # a rollout in one minibatch, which two threads share
 CONFIG = {
@@ -79,7 +81,7 @@ def outcome(run: Path) -> tuple[bytes, bytes]:
     checkpoint = latest_checkpoint(run)
     if checkpoint is None:
         raise SystemExit(f"{run} ended without a checkpoint")
-    return (checkpoint / ARRAYS).read_bytes(), (run / "evaluations.json").read_bytes()
+    return (checkpoint / ARRAYS).read_bytes(), (run / EVALUATIONS).read_bytes()
 
 
 def main() -> None:
@@ -142,7 +144,7 @@ def measure(folder: Path, kills: int, rng: random.Random) -> dict[str, Any]:
 
 def _rows(run: Path) -> int:
     """Iterations that had been logged."""
-    path = run / "progress.csv"
+    path = run / PROGRESS
     return max(path.read_bytes().count(b"\n") - 1, 0) if path.exists() else 0
 
 
