@@ -227,3 +227,29 @@ def test_robots_without_seeds_differ(make_robots: MakeRobots) -> None:
     second.reset()
     seeds = np.concatenate([env.task.simulation.terrain_seeds for env in (first, second)])
     assert len(set(seeds.tolist())) == 4
+
+
+def test_a_goal_with_a_distance_ends_the_episodes_of_who_arrives(make_robots: MakeRobots) -> None:
+    """Along (3, 4) / 5 lie (0.6, 0.8) at 1 m and (0.5, 0.6) at 0.78 m; (-0.6, -0.8) lies 1 m the other way."""
+    env = make_robots(3, terrain=FLAT, goal={"direction": [3.0, 4.0], "distance": 0.95})
+    env.reset(seed=0)
+    simulation = env.task.simulation
+    for robot, place in enumerate([(0.6, 0.8), (0.5, 0.6), (-0.6, -0.8)]):
+        for first in (simulation.base_qpos, simulation.ball_qpos):
+            simulation.qpos[robot, first : first + 2] = place
+    env.task._steps[2] = 3999
+    _, _, terminated, truncated, info = env.step(np.zeros((3, 3)))
+    assert not terminated.any()
+    assert truncated.tolist() == [True, False, True]
+    assert info["final_info"]["success"].tolist() == [True, False, False]
+
+
+def test_who_falls_where_the_goal_is_has_failed(make_robot: MakeRobot) -> None:
+    env = make_robot(goal={"distance": 0.0001}, max_tilt=1.0, start={"tilt": 20.0})
+    env.reset(seed=3)
+    simulation = env.task.simulation
+    for first in (simulation.base_qpos, simulation.ball_qpos):
+        simulation.qpos[0, first + 1] = 0.5
+    _, _, terminated, truncated, info = env.step(np.zeros(3))
+    assert (terminated, truncated) == (True, False)
+    assert not info["success"]

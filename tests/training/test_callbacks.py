@@ -152,6 +152,6 @@ def test_state_goes_on() -> None:
 
 def test_a_summary_in_one_line() -> None:
     fast = Evaluation(0, [85.0, 86.0], [4000, 4000], [True, True], [0.5, 0.7]).summary()
-    assert describe(fast) == "return 85.5, survives 100%, 0.60 m/s"
+    assert describe(fast) == "return 85.5, success 100%, 0.60 m/s"
     still = Evaluation(0, [85.0, 86.0], [4000, 10], [True, False], [float("nan")] * 2).summary()
-    assert describe(still) == "return 85.5, survives 50%"
+    assert describe(still) == "return 85.5, success 50%"

@@ -130,7 +130,7 @@ def test_inline_drawings_share_a_page(tmp_path: Path, write_run: Callable[..., P
     drawings = learning_curves_svg(*read_runs([write_run(tmp_path / "run")]))
     assert [drawing.title for drawing in drawings] == [
         "Return, evaluated",
-        "Survival, evaluated",
+        "Success, evaluated",
         "Return by training's own weights",
         "Variance explained by the critic",
         "Environment steps per second",

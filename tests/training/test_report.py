@@ -201,7 +201,7 @@ def test_a_run_without_anything_has_a_report(tmp_path: Path, write_run: WriteRun
     assert f"poise play {tmp_path}/model --out model.mp4" in page.source
     assert f"poise report {tmp_path}/model --evaluation evaluation.json --video model.mp4" in page.source
     evaluated = Page(write_report(write_run(tmp_path / "run"), tmp_path / "b.html"))
-    assert "Last evaluation: return 30.0, survives 50%." in evaluated.text
+    assert "Last evaluation: return 30.0, success 50%." in evaluated.text
 
 
 def test_a_whole_report_lacks_nothing(tmp_path: Path, write_run: WriteRun) -> None:

@@ -32,6 +32,12 @@ class GoalOptions(Config):
     observed: bool | None = Field(
         None, description="add it to the observation as 'goal'; by default unless it is fixed"
     )
+    distance: float | None = Field(
+        None,
+        gt=0,
+        description="along the goal from the map's centre, m: an episode ends there, and only that is a success; "
+        "by default lasting to the step limit is",
+    )
 
     @field_validator("direction")
     @classmethod

@@ -268,20 +268,29 @@ class BallbotTask:
             "survival": count * weights.survival * rewards.survival(tilt, options.max_tilt),
             "failure": -weights.failure * terminated.astype(np.float64),
         }
-        truncated = ~terminated & (self._steps >= options.max_steps)
+        arrived = ~terminated & self._arrived(position)
+        truncated = arrived | (~terminated & (self._steps >= options.max_steps))
         info: dict[str, NDArray[Any]] = {f"reward_{name}": value for name, value in terms.items()}
         info |= {
             "tilt": tilt,
             "position": position,
             "speed": speed,
             "steps": self._steps.copy(),
-            "success": truncated,
+            "success": truncated if options.goal.distance is None else arrived,
             "failure": terminated,
             "off_map": off_map,
             "diverged": diverged,
         }
         reward = sum(terms.values(), np.zeros(self.num_robots))
         return Outcome(self.observe(), reward, terminated, truncated, info)
+
+    def _arrived(self, position: Array) -> Bools:
+        """Who has come as far as the goal is."""
+        distance = self.options.goal.distance
+        if distance is None:
+            return np.zeros(self.num_robots, np.bool_)
+        along: Array = (position[:, :2] * self._goal).sum(axis=1)
+        return along >= distance
 
     def _terrain_seed(self, robot: int) -> int:
         """A new terrain every `episodes_per_terrain` episodes, drawn from the robot's generator."""

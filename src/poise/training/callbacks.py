@@ -123,7 +123,7 @@ def save_policy(runner: Runner) -> None:
 
 
 def describe(summary: Mapping[str, Any]) -> str:
-    """One line: what the policy returned, how often it survived, how fast it went."""
-    text = f"return {summary['return']['mean']:.1f}, survives {summary['success_rate']['mean']:.0%}"
+    """One line: what the policy returned, how often it succeeded, how fast it went."""
+    text = f"return {summary['return']['mean']:.1f}, success {summary['success_rate']['mean']:.0%}"
     speed = summary["speed"]["mean"]
     return text if speed is None else f"{text}, {speed:.2f} m/s"

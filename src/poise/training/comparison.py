@@ -163,7 +163,7 @@ def comparison_table(evaluations: Mapping[str, Evaluation]) -> Table:
     seeds = f"{count} episodes on seeds {first.seed} to {first.seed + count - 1}"
     table = Table(title=f"{seeds}: means, 95 % intervals", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("policy", overflow="fold")
-    for heading in ("return", "survives, %", "time steps", "speed, m/s"):
+    for heading in ("return", "success, %", "time steps", "speed, m/s"):
         table.add_column(heading, justify="right", no_wrap=True)
     for name, evaluation in evaluations.items():
         summary = evaluation.summary()

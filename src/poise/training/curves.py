@@ -222,7 +222,7 @@ def _number(value: Any) -> float:
 
 EVALUATED = (
     Panel("Return, evaluated", "number", evaluated("return")),
-    Panel("Survival, evaluated", "rate", evaluated("success_rate")),
+    Panel("Success, evaluated", "rate", evaluated("success_rate")),
     Panel("Speed along the goal, evaluated, m/s", "number", evaluated("speed")),
 )
 COMPARED = (

@@ -30,17 +30,17 @@ class Evaluation:
     lengths: list[int]
     """In time steps of the physics, whatever the policy's decimation."""
     successes: list[bool]
-    """The episode reached its step limit."""
+    """The episode reached its step limit, or what the environment calls a success."""
     speeds: list[float]
     """Mean speed along the goal, m/s; not a number for environments without one."""
 
     def summary(self) -> dict[str, Any]:
         """Means with 95 % intervals: Student's for means, Wilson's for the success rate."""
-        survived = wilson_interval(sum(self.successes), len(self.successes))
+        succeeded = wilson_interval(sum(self.successes), len(self.successes))
         result: dict[str, Any] = {
             "episodes": len(self.returns),
             "seed": self.seed,
-            "success_rate": _report(sum(self.successes) / len(self.successes), survived),
+            "success_rate": _report(sum(self.successes) / len(self.successes), succeeded),
         }
         for name, values in (("return", self.returns), ("length", self.lengths), ("speed", self.speeds)):
             result[name] = _report(sum(values) / len(values), mean_interval(values))

@@ -19,7 +19,7 @@ class Metric(NamedTuple):
 
 
 METRICS = (
-    Metric("success_rate", "Survival", "{:.0f} %", 100.0, (0.0, 1.0)),
+    Metric("success_rate", "Success", "{:.0f} %", 100.0, (0.0, 1.0)),
     Metric("return", "Return", "{:.1f}"),
     Metric("speed", "Speed to goal", "{:.2f} m/s"),
     Metric("length", "Time steps", "{:,.0f}"),
@@ -47,7 +47,7 @@ def checked(name: str, report: Report) -> Report:
 
 
 def tiles(report: Report) -> Html:
-    """The figures of one policy, large; how many time steps it lasts, survival says already."""
+    """The figures of one policy, large; how many time steps it lasts, success says already."""
     summary = report["summary"]
     told = [metric for metric in METRICS if metric.name != "length"]
     shown = [_tile(metric, summary[metric.name]) for metric in told if summary[metric.name]["mean"] is not None]
