@@ -62,6 +62,23 @@ def test_what_is_rough_is_as_rough_as_asked_and_the_rest_is_smooth() -> None:
     assert 0.03 < min(spans) <= max(spans) < 0.0601
 
 
+def test_rough_fields_lie_about_the_level_of_their_neighbours_and_are_not_walled() -> None:
+    """A centimetre into the field no more than a tenth of what it may reach, 3 cm, and on average about none."""
+    terrain = course(roughness=0.06, fields=["flat", "rough"])
+    level, entries = terrain.generate(0)[0, 0] * terrain.height, []
+    assert level == pytest.approx(0.03, abs=1e-6)
+    for seed in range(40):
+        for index, kind in enumerate(layout(terrain.course, seed)[:5]):
+            if kind == "rough":
+                y = terrain.course.start + index * terrain.course.length + np.array([0.01, 0.4])
+                entries.append(along(terrain, seed, 0.7, y) - level)
+    edge, middle = np.array(entries).T
+    assert np.abs(edge).max() < 0.003
+    assert abs(middle.mean()) < 0.006
+    assert middle.min() < -0.01
+    assert middle.max() > 0.01
+
+
 def test_there_are_no_steps_and_it_stays_within_its_bounds() -> None:
     for seed in SEEDS:
         terrain = course(slope=15.0, roughness=0.05)

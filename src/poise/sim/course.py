@@ -3,8 +3,8 @@
          y = start                                              metres and degrees, whatever the map's resolution
     flat │ rough ∿∿∿ │ up ╱ │ flat ▔ │ rough ∿∿∿ │ down ╲ │ ...
 
-A course is level along x, but for what is rough. It goes up only from the ground and down only from above, so that it
-stays between the ground and one slope's rise.
+A course is level along x, but for what is rough: bumps and hollows about that level. It goes up only from the ground and
+down only from above, so that it stays between the ground and one slope's rise.
 """
 
 import math
@@ -20,7 +20,7 @@ from poise.config import Config
 FieldKind = Literal["flat", "rough", "up", "down"]
 FIELDS: tuple[FieldKind, ...] = ("flat", "rough", "up", "down")
 
-_TAPER = 0.1
+_TAPER = 0.2
 """Share of a rough field at either end in which it becomes smooth, so that no step leads onto it."""
 
 
@@ -48,16 +48,25 @@ class CourseOptions(Config):
     @property
     def highest(self) -> float:
         """Of any point above the ground, m."""
-        return self.rise * ("up" in self.fields) + self.roughness * ("rough" in self.fields)
+        return self.rise * ("up" in self.fields) + 2.0 * self._hollow
+
+    @property
+    def _hollow(self) -> float:
+        """How deep a rough field may reach below its level, m: where a course begins there is so much ground below."""
+        return 0.5 * self.roughness * ("rough" in self.fields)
+
+    def heights(self, seed: int, y: NDArray[np.float64], noise: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Heights at y, m, rough as the noise in [0, 1] has it; of shapes that go together."""
+        return self.elevation(seed, y) + self._amplitude(seed, y) * (noise - 0.5)
 
     def elevation(self, seed: int, y: NDArray[np.float64]) -> NDArray[np.float64]:
         """Heights at y without what is rough, m; positions of any shape, m."""
         kinds = layout(self, seed)
         steps = np.array([{"up": self.rise, "down": -self.rise}.get(kind, 0.0) for kind in kinds])
-        corners = np.concatenate([[0.0], np.cumsum(steps)])
+        corners = self._hollow + np.concatenate([[0.0], np.cumsum(steps)])
         return np.interp(y, self.start + self.length * np.arange(len(corners)), corners)
 
-    def amplitude(self, seed: int, y: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _amplitude(self, seed: int, y: NDArray[np.float64]) -> NDArray[np.float64]:
         """How much of the roughness is there at y, m."""
         along = (y - self.start) / self.length
         within = along - np.floor(along)

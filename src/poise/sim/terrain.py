@@ -75,8 +75,7 @@ class TerrainOptions(Config):
         if self.kind == "perlin":
             return noise
         y = np.linspace(-self.half_size, self.half_size, self.nodes)[:, None]
-        metres = self.course.elevation(seed, y) + self.course.amplitude(seed, y) * noise
-        return (metres / self.height).astype(np.float32)
+        return (self.course.heights(seed, y, noise) / self.height).astype(np.float32)
 
     def ground(self, heights: NDArray[np.float32], points: NDArray[np.float64]) -> NDArray[np.float64]:
         """The ground's height below points, m, as MuJoCo's triangles have it; beyond the map, that of its edge.
