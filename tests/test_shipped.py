@@ -8,6 +8,7 @@ from poise.config import load_yaml, parse
 from poise.envs import BALLBOT_IDS, BallbotOptions
 from poise.perception import FrozenDepthEncoder
 from poise.policies import build_policy
+from poise.sim.course import FIELDS
 from poise.training.comparison import contender
 from poise.training.config import RunConfig
 from poise.training.environments import make_vector_env, sensing_for
@@ -16,9 +17,11 @@ from poise.training.seeds import PLAY_SEED
 
 ROOT = Path(__file__).parents[1]
 SHIPPED = sorted((ROOT / "configs").rglob("*.yaml"))
+MUTEXES = [path for path in SHIPPED if path.stem.endswith("mutex")]
+TRAINED = [path for path in SHIPPED if path not in MUTEXES]
 
 
-@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", TRAINED, ids=lambda path: path.stem)
 def test_a_policy_can_be_built(path: Path) -> None:
     config = parse(RunConfig, load_yaml(path), path.name)
     encoder = FrozenDepthEncoder.load(ROOT / "models/ballbot/encoder")
@@ -32,13 +35,27 @@ def test_a_policy_can_be_built(path: Path) -> None:
 
 
 def test_there_are_some() -> None:
-    assert len(SHIPPED) > 5
+    assert len(TRAINED) > 5
+    assert len(MUTEXES) == 1
+
+
+def test_specialists_take_turns_where_the_course_is_judged() -> None:
+    mutex, course = (
+        parse(RunConfig, load_yaml(ROOT / f"configs/ballbot/{name}.yaml"), name) for name in ("course_mutex", "course")
+    )
+    judged = course.env.options | course.evaluation.options
+    shared = mutex.env.options.keys() - {"cameras"}  # which nobody there has
+    assert {name: mutex.env.options[name] for name in shared} == {name: judged[name] for name in shared}
+    assert mutex.policy.mutex is not None
+    assert tuple(mutex.policy.mutex.sub_policies) == FIELDS
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
-def test_its_first_lines_tell_how_to_train_it(path: Path) -> None:
+def test_its_first_lines_tell_how_to_use_it(path: Path) -> None:
+    """How to train it, or, of finished policies put together, how to measure it."""
     comment = [line for line in path.read_text().splitlines() if line.startswith("#")]
-    assert any(f"poise train {path.relative_to(ROOT)}" in line for line in comment)
+    verb = "evaluate" if path in MUTEXES else "train"
+    assert any(f"poise {verb} {path.relative_to(ROOT)}" in line for line in comment)
 
 
 def test_what_is_filmed_by_default_is_no_exception() -> None:

@@ -3,8 +3,8 @@
          y = start                                              metres and degrees, whatever the map's resolution
     flat │ rough ∿∿∿ │ up ╱ │ flat ▔ │ rough ∿∿∿ │ down ╲ │ ...
 
-A course is level along x, but for what is rough: bumps and hollows about that level. It goes up only from the ground and
-down only from above, so that it stays between the ground and one slope's rise.
+A course is level along x, but for what is rough: bumps and hollows about that level. It goes up only from the ground
+and down only from above, so that it stays between the ground and one slope's rise.
 """
 
 import math

@@ -1,0 +1,149 @@
+"""Specialists that take turns against one policy for everything, on a course of marked fields.
+
+    python benchmarks/course.py configs/ballbot/course_mutex.yaml runs/single [--episodes 300] [--json FILE]
+
+An episode succeeds if the robot arrives in time (`goal.distance`). Of the mutex it tells, too, how often another policy
+took over, and how many robots fell within half a second of it. Falls on the course may be the ground's fault, so the
+same policies then travel over level ground, told at random every half second that another field is ahead: every fall
+there is a switch's.
+"""
+
+import argparse
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from _table import report
+from numpy.typing import NDArray
+
+from poise.policies import Agent
+from poise.training.comparison import Contender, contender, measure
+from poise.training.environments import make_vector_env, within_bounds
+from poise.training.seeds import EVALUATION_SEED
+
+SOON = 25
+"""Decisions in which a fall is counted as a switch's: half a second."""
+LEVEL_DECISIONS = 400
+Observation = Mapping[str, NDArray[Any]]
+
+
+class Step(NamedTuple):
+    """What happened to N robots in a decision; (N,) each."""
+
+    acting: NDArray[np.int64]
+    fell: NDArray[np.bool_]
+    over: NDArray[np.bool_]
+
+
+class RandomField:
+    """Tells an agent that a field is ahead which is drawn at random, another for each robot every half second."""
+
+    def __init__(self, agent: Agent, seed: int) -> None:
+        self._agent = agent
+        self._generator = np.random.default_rng(seed)
+        self._count = 0
+        self.told: dict[str, NDArray[Any]] = {}
+
+    def act(self, observation: Observation) -> NDArray[Any]:
+        """Actions for what is observed, but for the field."""
+        ahead = observation["engaging_block"]
+        if self._count % SOON == 0:
+            drawn = self._generator.integers(ahead.shape[1], size=len(ahead))
+            self.told = {"engaging_block": np.eye(ahead.shape[1], dtype=ahead.dtype)[drawn]}
+        self._count += 1
+        return self._agent.act({**observation, **self.told})
+
+    def reset(self, dones: NDArray[np.bool_]) -> None:
+        """Forget the robots whose episode is over."""
+        self._agent.reset(dones)
+
+
+def who_acts(rival: Contender, observation: Observation) -> NDArray[np.int64]:
+    """(N,) numbers of the runs that a mutex lets act; two fields may share a run."""
+    mutex = rival.config.policy.mutex
+    assert mutex is not None
+    runs = list(mutex.sub_policies.values())
+    return np.array([runs.index(run) for run in runs])[observation["engaging_block"].argmax(axis=1)]
+
+
+def steps_on_the_course(rival: Contender, robots: int, seed: int) -> Iterator[Step]:
+    """Of whole episodes, one for each robot."""
+    env = make_vector_env(rival.config.env.id, robots, rival.measured_options)
+    agent, (observation, _) = rival.agent_for(env), env.reset(seed=seed)
+    over = np.zeros(robots, np.bool_)
+    while not over.all():
+        acting = who_acts(rival, observation)
+        observation, _, terminated, truncated, _ = env.step(within_bounds(agent.act(observation), env))
+        agent.reset(terminated | truncated)
+        yield Step(acting, terminated & ~over, over)
+        over = over | terminated | truncated
+    env.close()
+
+
+def steps_on_the_level(rival: Contender, robots: int, seed: int) -> Iterator[Step]:
+    """Of robots that travel over level ground for 8 s, while fields are announced that are not there."""
+    options = rival.measured_options
+    level = {"terrain": {"kind": "course", "height": 0.1, "course": {"fields": ["flat"]}}}
+    goal = {name: value for name, value in options.get("goal", {}).items() if name != "distance"}
+    env = make_vector_env(rival.config.env.id, robots, options | level | {"goal": goal})
+    agent, (observation, _) = RandomField(rival.agent_for(env), seed), env.reset(seed=seed)
+    over = np.zeros(robots, np.bool_)
+    for _ in range(LEVEL_DECISIONS):
+        action = agent.act(observation)
+        acting = who_acts(rival, agent.told)
+        observation, _, terminated, truncated, _ = env.step(within_bounds(action, env))
+        agent.reset(terminated | truncated)
+        yield Step(acting, terminated & ~over, over)
+        over = over | terminated
+    env.close()
+
+
+def switches_and_falls(steps: Iterator[Step]) -> tuple[int, int]:
+    """How often another policy took over, and after how many of these a robot fell soon."""
+    switches, falls = 0, 0
+    before: NDArray[np.int64] | None = None
+    for step in steps:
+        if before is None:
+            before, since = step.acting, np.full(len(step.acting), SOON)
+        switched = (step.acting != before) & ~step.over
+        since = np.where(switched, 0, since + 1)
+        switches += int(switched.sum())
+        falls += int((step.fell & (since < SOON)).sum())
+        before = step.acting
+    return switches, falls
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("policies", nargs="+", help="runs, and configurations with policy.mutex")
+    parser.add_argument("--episodes", type=int, default=300)
+    parser.add_argument("--seed", type=int, default=EVALUATION_SEED, help="of the first episode")
+    parser.add_argument("--json", type=Path, help="file for the results")
+    options = parser.parse_args()
+    rows, results = [], {}
+    for name in options.policies:
+        rival = contender(name)
+        result: dict[str, Any] = measure(rival, options.episodes, options.seed).summary()
+        if rival.config.policy.mutex is not None:
+            for place, steps in (("course", steps_on_the_course), ("level", steps_on_the_level)):
+                switches, falls = switches_and_falls(steps(rival, options.episodes, options.seed))
+                result[place] = {"switches": switches, "falls": falls}
+        results[rival.name] = result
+        rows.append([rival.name, *_shown(result)])
+    title = f"{options.episodes} episodes from seed {options.seed}"
+    columns = ("policy", "success, %", "speed, m/s", "switches, falls soon after", "the same on level ground")
+    report(title, columns, rows, results, options.json, ("poise", "mujoco", "torch"))
+
+
+def _shown(result: dict[str, Any]) -> list[str]:
+    rate = {key: 100.0 * value for key, value in result["success_rate"].items()}
+    counted = [
+        f"{result[place]['switches']}, {result[place]['falls']}" if place in result else "–"
+        for place in ("course", "level")
+    ]
+    return [f"{rate['mean']:.1f} ({rate['low']:.1f} to {rate['high']:.1f})", f"{result['speed']['mean']:.3f}", *counted]
+
+
+if __name__ == "__main__":
+    main()
