@@ -134,6 +134,17 @@ def test_the_discriminator_comes_to_know_the_reference() -> None:
     assert metrics["discriminator_accuracy"] == pytest.approx(0.5, abs=0.15)
 
 
+@pytest.mark.parametrize(("noise", "lowest", "highest"), [(0.0, 0.9, 1.0), (1.0, 0.4, 0.7)])
+def test_noise_hides_what_is_smaller_than_it(noise: float, lowest: float, highest: float) -> None:
+    """The reference walks by 0.3 rad, about 0.4 standard deviations, and the policy stands."""
+    keen = {"amp_discriminator": STYLE | {"discriminator_grad_pen": 0.1}}
+    training = {"learning_rate": 3e-3, "num_steps": 30, "noise": noise}
+    algorithm = amp(keen, motion(step=0.3), discriminator=training, learning_rate=0.0)
+    for _ in range(12):
+        metrics = algorithm.update(rollout_of(algorithm), torch.zeros(ENVS), 0.0)
+    assert lowest <= metrics["discriminator_accuracy"] <= highest
+
+
 def test_ppo_leaves_the_discriminator_alone() -> None:
     algorithm = amp(discriminator={"num_steps": 1, "learning_rate": 1e-12, "weight_decay": 0, "head_weight_decay": 0})
     assert isinstance(algorithm.policy, AmpMixin)

@@ -34,6 +34,9 @@ class DiscriminatorTraining(Config):
     head_weight_decay: float = Field(1e-2, ge=0, description="of the last layer")
     num_steps: int = Field(16, ge=1, description="optimiser steps for each rollout")
     batch_size: int = Field(512, ge=2, description="pairs of each stream in a step")
+    noise: float = Field(
+        0.0, ge=0, description="added to what it learns from, in standard deviations: it is not to judge by trembling"
+    )
     replay_size: int = Field(200_000, ge=2, description="latest pairs of the policy's that it learns from")
 
 
@@ -142,7 +145,7 @@ class AmpPPO(PPO):
     def _discriminator_loss(self, reference: Pairs, own: Pairs) -> tuple[Tensor, dict[str, float]]:
         """The loss, and what to report of it."""
         discriminator = self._amp.discriminator
-        right, wrong = self._amp.motion_pairs(*reference), self._amp.motion_pairs(*own)
+        right, wrong = (self._blurred(self._amp.motion_pairs(*pairs)) for pairs in (reference, own))
         at_reference, at_own = discriminator(right), discriminator(wrong)
         error = 0.5 * (at_reference - 1.0).square().mean() + 0.5 * (at_own + 1.0).square().mean()
         penalty = discriminator.compute_grad_pen(right)
@@ -152,6 +155,11 @@ class AmpPPO(PPO):
             "discriminator_gradient_penalty": float(penalty.detach()),
             "discriminator_accuracy": float(known),
         }
+
+    def _blurred(self, pairs: Tensor) -> Tensor:
+        """Normalised pairs with instance noise (Sønderby et al., arXiv 1610.04490)."""
+        noise = self._training.noise
+        return pairs if noise == 0.0 else pairs + noise * torch.randn_like(pairs)
 
     def _draw(self, pairs: Pairs) -> Pairs:
         """Some pairs at random."""
