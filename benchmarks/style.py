@@ -1,18 +1,20 @@
 """How close policies move to a reference motion, and what they return: the energy distance of pairs of moments.
 
-    python benchmarks/style.py runs/style runs/task --motion runs/motion.safetensors [--episodes 100] [--json FILE]
+    python benchmarks/style.py runs/style runs/task --motion runs/motion.safetensors [--episodes 100] [--paths PNG]
 
 A moment is what the robot senses of its motion (orientation, angular_vel and vel, in the run's frame), a pair two of
 them that follow each other; every number is divided by its standard deviation in the reference. The energy distance of
 two samples, 2 E|X - Y| - E|X - X'| - E|Y - Y'| (Székely and Rizzo, 2013), is 0 for samples of the same distribution. A
 policy travels on the terrain that it was trained for, from seeds it never saw; `two halves` is what chance makes of the
-reference's episodes, one half against the other.
+reference's episodes, one half against the other. `--paths` draws the ways of some robots, from above.
 """
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import matplotlib.pyplot as plt
 import numpy as np
 from _table import report
 from numpy.typing import NDArray
@@ -25,6 +27,8 @@ from poise.training.seeds import EVALUATION_SEED
 
 COMPONENTS = ("orientation", "angular_vel", "vel")
 SAMPLES = 3000
+DECISIONS = 400
+DRAWN = 3
 Pairs = NDArray[np.float64]
 
 
@@ -38,31 +42,55 @@ def some(pairs: Pairs, seed: int = 0) -> Pairs:
     return np.random.default_rng(seed).permutation(pairs)[:SAMPLES]
 
 
-def reference_pairs(motion: ReferenceMotion) -> tuple[Pairs, Pairs]:
-    """Pairs of the first half of the reference's episodes, and of the second."""
-    joined = np.concatenate([motion.states[name] for name in COMPONENTS], axis=1).astype(np.float64)
+def pairs_in_halves(motion: ReferenceMotion) -> tuple[Pairs, Pairs]:
+    """Pairs of moments of the first half of a motion's episodes, and of the second."""
+    joined = _joined(motion.states)
     first = np.flatnonzero(~motion.starts[1:])
     pairs = np.concatenate([joined[first], joined[first + 1]], axis=1)
     half = np.flatnonzero(motion.starts)[motion.starts.sum() // 2]
     return pairs[first < half], pairs[first >= half]
 
 
-def policy_pairs(run: Path, robots: int, seed: int) -> Pairs:
-    """Pairs of moments of a policy's episodes."""
+def policy_motion(run: Path, robots: int, seed: int) -> ReferenceMotion:
+    """What a policy's robots sense of their motion, one robot after another; goals are in it, too."""
     rival = contender(str(run))
     env = make_vector_env(rival.config.env.id, robots, rival.measured_options)
     agent, (observation, _) = rival.agent_for(env), env.reset(seed=seed)
-    pairs, before, began = [], None, np.ones(robots, bool)
-    for _ in range(400):
-        moment = np.concatenate([observation[name] for name in COMPONENTS], axis=1).astype(np.float64)
-        if before is not None:
-            pairs.append(np.concatenate([before, moment], axis=1)[~began])
-        before = moment
+    moments, begins, begun = [], [], np.ones(robots, bool)
+    for _ in range(DECISIONS):
+        moments.append({name: observation[name] for name in (*COMPONENTS, "goal")})
+        begins.append(begun)
         observation, _, terminated, truncated, _ = env.step(within_bounds(agent.act(observation), env))
-        began = terminated | truncated
-        agent.reset(began)
+        begun = terminated | truncated
+        agent.reset(begun)
     env.close()
-    return np.concatenate(pairs)
+    states = {name: _one_after_another([moment[name] for moment in moments]) for name in moments[0]}
+    return ReferenceMotion(states, _one_after_another(begins))
+
+
+def paths(motion: ReferenceMotion, control_step: float) -> list[NDArray[np.float64]]:
+    """(T, 2) how far some robots have gone along their goal and to its left, m, by the speeds that they sensed."""
+    goal, velocity = (motion.states[name].astype(np.float64) for name in ("goal", "vel"))
+    along = (velocity[:, :2] * goal).sum(axis=1)
+    aside = goal[:, 0] * velocity[:, 1] - goal[:, 1] * velocity[:, 0]
+    steps = control_step * np.stack([along, aside], axis=1)
+    episodes = np.split(steps, np.flatnonzero(motion.starts)[1:])
+    return [np.cumsum(episode, axis=0) for episode in episodes[:DRAWN]]
+
+
+def draw_paths(motions: Mapping[str, ReferenceMotion], control_step: float, out: Path) -> None:
+    """A row for each motion, metres to the same scale along and aside."""
+    figure, rows = plt.subplots(len(motions), 1, sharex=True, sharey=True, figsize=(8, 1.4 * len(motions)))
+    for axes, (name, motion) in zip(np.atleast_1d(rows), motions.items(), strict=True):
+        for path in paths(motion, control_step):
+            axes.plot(*path.T, linewidth=1)
+        axes.set_title(name, fontsize=9, loc="left")
+        axes.set_aspect("equal")
+        axes.set_ylabel("aside, m", fontsize=8)
+    axes.set_xlabel("along the goal, m", fontsize=8)
+    figure.tight_layout()
+    figure.savefig(out, dpi=110)
+    plt.close(figure)
 
 
 def main() -> None:
@@ -71,20 +99,35 @@ def main() -> None:
     parser.add_argument("--motion", type=Path, required=True, help="the reference, as 'poise motion' wrote it")
     parser.add_argument("--episodes", type=int, default=100)
     parser.add_argument("--seed", type=int, default=EVALUATION_SEED, help="of the first episode")
+    parser.add_argument("--paths", type=Path, help="picture of some robots' ways, PNG or SVG")
     parser.add_argument("--json", type=Path, help="file for the results")
     options = parser.parse_args()
-    first, second = reference_pairs(ReferenceMotion.load(options.motion))
+    motions = {"reference": ReferenceMotion.load(options.motion)}
+    first, second = pairs_in_halves(motions["reference"])
     scale = np.concatenate([first, second]).std(axis=0)
     results: dict[str, Any] = {"two halves": {"distance": energy_distance(some(first / scale), some(second / scale))}}
     reference = some(np.concatenate([first, second]) / scale)
     for run in options.runs:
-        distance = energy_distance(some(policy_pairs(run, options.episodes, options.seed) / scale), reference)
+        motions[run.name] = policy_motion(run, options.episodes, options.seed)
+        own = np.concatenate(pairs_in_halves(motions[run.name]))
+        distance = energy_distance(some(own / scale), reference)
         evaluation = measure(contender(str(run)), options.episodes, options.seed)
         results[run.name] = {"distance": distance, **evaluation.summary()}
     rows = [[name, f"{result['distance']:.3f}", *_outcome(result)] for name, result in results.items()]
     title = f"Distance from {options.motion.name}; {options.episodes} episodes from seed {options.seed}"
     columns = ("motion", "distance", "return", "survives", "speed, m/s")
     report(title, columns, rows, results, options.json, ("poise", "mujoco", "torch"))
+    if options.paths is not None:
+        draw_paths(motions, motions["reference"].control_step, options.paths)
+
+
+def _joined(states: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float64]:
+    return np.concatenate([states[name] for name in COMPONENTS], axis=1).astype(np.float64)
+
+
+def _one_after_another(moments: list[NDArray[Any]]) -> NDArray[Any]:
+    """(N T, ...) of T moments (N, ...)."""
+    return np.concatenate(np.swapaxes(np.stack(moments), 0, 1))
 
 
 def _outcome(result: dict[str, Any]) -> list[str]:
