@@ -9,7 +9,7 @@ there is a switch's.
 """
 
 import argparse
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,15 +17,16 @@ import numpy as np
 from _table import report
 from numpy.typing import NDArray
 
-from poise.policies import Agent
 from poise.training.comparison import Contender, contender, measure
 from poise.training.environments import make_vector_env, within_bounds
 from poise.training.seeds import EVALUATION_SEED
 
 SOON = 25
 """Decisions in which a fall is counted as a switch's: half a second."""
-LEVEL_DECISIONS = 400
+LEVEL_STEPS = 4000
+"""Of the physics: 8 s."""
 Observation = Mapping[str, NDArray[Any]]
+Told = Callable[[Observation], Observation]
 
 
 class Step(NamedTuple):
@@ -37,26 +38,21 @@ class Step(NamedTuple):
 
 
 class RandomField:
-    """Tells an agent that a field is ahead which is drawn at random, another for each robot every half second."""
+    """What is observed, but for the field ahead: drawn at random, another for each robot every half second."""
 
-    def __init__(self, agent: Agent, seed: int) -> None:
-        self._agent = agent
+    def __init__(self, seed: int) -> None:
         self._generator = np.random.default_rng(seed)
         self._count = 0
-        self.told: dict[str, NDArray[Any]] = {}
+        self._told: dict[str, NDArray[Any]] = {}
 
-    def act(self, observation: Observation) -> NDArray[Any]:
-        """Actions for what is observed, but for the field."""
+    def __call__(self, observation: Observation) -> Observation:
+        """The observation that the agent is given."""
         ahead = observation["engaging_block"]
         if self._count % SOON == 0:
             drawn = self._generator.integers(ahead.shape[1], size=len(ahead))
-            self.told = {"engaging_block": np.eye(ahead.shape[1], dtype=ahead.dtype)[drawn]}
+            self._told = {"engaging_block": np.eye(ahead.shape[1], dtype=ahead.dtype)[drawn]}
         self._count += 1
-        return self._agent.act({**observation, **self.told})
-
-    def reset(self, dones: NDArray[np.bool_]) -> None:
-        """Forget the robots whose episode is over."""
-        self._agent.reset(dones)
+        return {**observation, **self._told}
 
 
 def who_acts(rival: Contender, observation: Observation) -> NDArray[np.int64]:
@@ -69,33 +65,29 @@ def who_acts(rival: Contender, observation: Observation) -> NDArray[np.int64]:
 
 def steps_on_the_course(rival: Contender, robots: int, seed: int) -> Iterator[Step]:
     """Of whole episodes, one for each robot."""
-    env = make_vector_env(rival.config.env.id, robots, rival.measured_options)
-    agent, (observation, _) = rival.agent_for(env), env.reset(seed=seed)
-    over = np.zeros(robots, np.bool_)
-    while not over.all():
-        acting = who_acts(rival, observation)
-        observation, _, terminated, truncated, _ = env.step(within_bounds(agent.act(observation), env))
-        agent.reset(terminated | truncated)
-        yield Step(acting, terminated & ~over, over)
-        over = over | terminated | truncated
-    env.close()
+    return _steps(rival, rival.measured_options, robots, seed, lambda observation: observation)
 
 
 def steps_on_the_level(rival: Contender, robots: int, seed: int) -> Iterator[Step]:
     """Of robots that travel over level ground for 8 s, while fields are announced that are not there."""
     options = rival.measured_options
-    level = {"terrain": {"kind": "course", "height": 0.1, "course": {"fields": ["flat"]}}}
     goal = {name: value for name, value in options.get("goal", {}).items() if name != "distance"}
-    env = make_vector_env(rival.config.env.id, robots, options | level | {"goal": goal})
-    agent, (observation, _) = RandomField(rival.agent_for(env), seed), env.reset(seed=seed)
+    terrain = {"kind": "course", "height": 0.1, "course": {"fields": ["flat"]}}
+    level = options | {"terrain": terrain, "goal": goal, "max_steps": LEVEL_STEPS}
+    return _steps(rival, level, robots, seed, RandomField(seed))
+
+
+def _steps(rival: Contender, options: dict[str, Any], robots: int, seed: int, told: Told) -> Iterator[Step]:
+    """Of one episode for each robot, whose agent is given what `told` makes of the observations."""
+    env = make_vector_env(rival.config.env.id, robots, options)
+    agent, (observation, _) = rival.agent_for(env), env.reset(seed=seed)
     over = np.zeros(robots, np.bool_)
-    for _ in range(LEVEL_DECISIONS):
-        action = agent.act(observation)
-        acting = who_acts(rival, agent.told)
-        observation, _, terminated, truncated, _ = env.step(within_bounds(action, env))
+    while not over.all():
+        seen = told(observation)
+        observation, _, terminated, truncated, _ = env.step(within_bounds(agent.act(seen), env))
         agent.reset(terminated | truncated)
-        yield Step(acting, terminated & ~over, over)
-        over = over | terminated
+        yield Step(who_acts(rival, seen), terminated & ~over, over)
+        over = over | terminated | truncated
     env.close()
 
 

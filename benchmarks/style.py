@@ -16,13 +16,14 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
+import torch
 from _table import report
 from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
 from poise.algorithms import ReferenceMotion
 from poise.training.comparison import contender, measure
-from poise.training.environments import make_vector_env, within_bounds
+from poise.training.environments import control_step, make_vector_env, within_bounds
 from poise.training.seeds import EVALUATION_SEED
 
 COMPONENTS = ("orientation", "angular_vel", "vel")
@@ -42,13 +43,10 @@ def some(pairs: Pairs, seed: int = 0) -> Pairs:
     return np.random.default_rng(seed).permutation(pairs)[:SAMPLES]
 
 
-def pairs_in_halves(motion: ReferenceMotion) -> tuple[Pairs, Pairs]:
-    """Pairs of moments of the first half of a motion's episodes, and of the second."""
-    joined = _joined(motion.states)
-    first = np.flatnonzero(~motion.starts[1:])
-    pairs = np.concatenate([joined[first], joined[first + 1]], axis=1)
-    half = np.flatnonzero(motion.starts)[motion.starts.sum() // 2]
-    return pairs[first < half], pairs[first >= half]
+def pairs(motion: ReferenceMotion) -> Pairs:
+    """(P, F) what was sensed of moments and of those that followed them, side by side."""
+    joined = [moments[name] for moments in motion.pairs() for name in COMPONENTS]
+    return torch.cat(joined, dim=1).double().numpy()
 
 
 def policy_motion(run: Path, robots: int, seed: int) -> ReferenceMotion:
@@ -65,24 +63,24 @@ def policy_motion(run: Path, robots: int, seed: int) -> ReferenceMotion:
         agent.reset(begun)
     env.close()
     states = {name: _one_after_another([moment[name] for moment in moments]) for name in moments[0]}
-    return ReferenceMotion(states, _one_after_another(begins))
+    return ReferenceMotion(states, _one_after_another(begins), control_step(env))
 
 
-def paths(motion: ReferenceMotion, control_step: float) -> list[NDArray[np.float64]]:
+def paths(motion: ReferenceMotion) -> list[NDArray[np.float64]]:
     """(T, 2) how far some robots have gone along their goal and to its left, m, by the speeds that they sensed."""
     goal, velocity = (motion.states[name].astype(np.float64) for name in ("goal", "vel"))
     along = (velocity[:, :2] * goal).sum(axis=1)
     aside = goal[:, 0] * velocity[:, 1] - goal[:, 1] * velocity[:, 0]
-    steps = control_step * np.stack([along, aside], axis=1)
+    steps = motion.control_step * np.stack([along, aside], axis=1)
     episodes = np.split(steps, np.flatnonzero(motion.starts)[1:])
     return [np.cumsum(episode, axis=0) for episode in episodes[:DRAWN]]
 
 
-def draw_paths(motions: Mapping[str, ReferenceMotion], control_step: float, out: Path) -> None:
+def draw_paths(motions: Mapping[str, ReferenceMotion], out: Path) -> None:
     """A row for each motion, metres to the same scale along and aside."""
     figure, rows = plt.subplots(len(motions), 1, sharex=True, sharey=True, figsize=(8, 1.4 * len(motions)))
     for axes, (name, motion) in zip(np.atleast_1d(rows), motions.items(), strict=True):
-        for path in paths(motion, control_step):
+        for path in paths(motion):
             axes.plot(*path.T, linewidth=1)
         axes.set_title(name, fontsize=9, loc="left")
         axes.set_aspect("equal")
@@ -103,14 +101,14 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="file for the results")
     options = parser.parse_args()
     motions = {"reference": ReferenceMotion.load(options.motion)}
-    first, second = pairs_in_halves(motions["reference"])
-    scale = np.concatenate([first, second]).std(axis=0)
-    results: dict[str, Any] = {"two halves": {"distance": energy_distance(some(first / scale), some(second / scale))}}
-    reference = some(np.concatenate([first, second]) / scale)
+    whole = pairs(motions["reference"])
+    scale = whole.std(axis=0)
+    first, second = (some(half / scale) for half in np.array_split(whole, 2))
+    results: dict[str, Any] = {"two halves": {"distance": energy_distance(first, second)}}
+    reference = some(whole / scale)
     for run in options.runs:
         motions[run.name] = policy_motion(run, options.episodes, options.seed)
-        own = np.concatenate(pairs_in_halves(motions[run.name]))
-        distance = energy_distance(some(own / scale), reference)
+        distance = energy_distance(some(pairs(motions[run.name]) / scale), reference)
         evaluation = measure(contender(str(run)), options.episodes, options.seed)
         results[run.name] = {"distance": distance, **evaluation.summary()}
     rows = [[name, f"{result['distance']:.3f}", *_outcome(result)] for name, result in results.items()]
@@ -118,11 +116,7 @@ def main() -> None:
     columns = ("motion", "distance", "return", "survives", "speed, m/s")
     report(title, columns, rows, results, options.json, ("poise", "mujoco", "torch"))
     if options.paths is not None:
-        draw_paths(motions, motions["reference"].control_step, options.paths)
-
-
-def _joined(states: Mapping[str, NDArray[np.float32]]) -> NDArray[np.float64]:
-    return np.concatenate([states[name] for name in COMPONENTS], axis=1).astype(np.float64)
+        draw_paths(motions, options.paths)
 
 
 def _one_after_another(moments: list[NDArray[Any]]) -> NDArray[Any]:
