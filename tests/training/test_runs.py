@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from poise.config import parse, save_yaml
+from poise.config import parse
 from poise.errors import MissingFileError, PoiseError
 from poise.perception.autoencoder import TinyAutoencoder
 from poise.perception.encoder_files import save_encoder
 from poise.training.callbacks import save_policy
 from poise.training.config import RunConfig
 from poise.training.environments import make_vector_env
+from poise.training.launch import launch
 from poise.training.runs import resume_run, start_run
 from poise.training.trained import load_policy, read_config
 
@@ -113,8 +114,8 @@ def test_a_run_may_begin_with_another_ones_policy_and_goes_on_without_it(tmp_pat
 
     start_run(further.model_copy(update={"stop_at": 16}), tmp_path / "run").train()
     shutil.rmtree(tmp_path / "first")
-    save_yaml(tmp_path / "run" / "config.yaml", further)
-    resume_run(tmp_path / "run").train()
+    launch(None, {"stop_at": "null"}, resume=tmp_path / "run").train()  # to the end, as if it had not stopped
+    assert read_config(tmp_path / "run") == further
     one, other = (load_policy(tmp_path / name).state for name in ("run", "straight"))
     assert_same_weights(one, other)
 

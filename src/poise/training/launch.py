@@ -14,7 +14,7 @@ from poise.training.config import RunConfig
 from poise.training.evaluation import read_evaluations
 from poise.training.runner import Runner
 from poise.training.runs import resume_run, start_run
-from poise.training.trained import BEST, read_config
+from poise.training.trained import BEST, CONFIG, read_config
 
 
 def configure(config: Path, overrides: Mapping[str, str]) -> RunConfig:
@@ -33,7 +33,7 @@ def launch(
 
     Args:
         config: of a new run; may be named again when one is resumed, unchanged.
-        overrides: settings by dotted key.
+        overrides: settings by dotted key; of a resumed run's, only `stop_at` may be another.
         out: folder of a new run; by default one named after the configuration and the time, in `runs/`.
         resume: folder of a run to go on with.
 
@@ -47,8 +47,10 @@ def launch(
         return start_run(configure(config, overrides), folder)
     if out is not None:
         raise InvalidValueError("'--resume' goes on in the run's own folder; leave '--out' away")
-    _check_unchanged(read_config(resume), config or resume / "config.yaml", overrides, resume)
-    return resume_run(resume)
+    running, named = read_config(resume), config or resume / CONFIG
+    asked = configure(named, overrides)
+    _check_unchanged(running, asked, named, resume)
+    return resume_run(resume, config=running.model_copy(update={"stop_at": asked.stop_at}))
 
 
 def closing_words(folder: Path) -> list[str]:
@@ -63,10 +65,12 @@ def closing_words(folder: Path) -> list[str]:
     return lines
 
 
-def _check_unchanged(running: RunConfig, config: Path, overrides: Mapping[str, str], folder: Path) -> None:
-    """A resumed run goes on as it was begun, bit for bit: other settings would make it another run."""
-    asked = configure(config, overrides).model_dump()
-    different = sorted(_differences(running.model_dump(), asked))
+def _check_unchanged(running: RunConfig, asked: RunConfig, config: Path, folder: Path) -> None:
+    """A resumed run goes on as it was begun, bit for bit: other settings would make it another run.
+
+    Where it stops is no part of what it does on the way there.
+    """
+    different = sorted(_differences(running.model_dump(exclude={"stop_at"}), asked.model_dump(exclude={"stop_at"})))
     if different:
         raise InvalidValueError(
             f"{folder} was begun with other settings of {', '.join(different[:5])}; resume it without settings, "

@@ -47,14 +47,19 @@ def start_run(config: RunConfig, folder: Path, callbacks: list[Callback] | None 
     return runner
 
 
-def resume_run(folder: Path, callbacks: list[Callback] | None = None) -> Runner:
+def resume_run(folder: Path, callbacks: list[Callback] | None = None, config: RunConfig | None = None) -> Runner:
     """A run that goes on from its latest complete checkpoint, or from its beginning if it was stopped before the first.
+
+    Args:
+        folder: of the run.
+        callbacks: besides those that are configured.
+        config: takes the place of the run's own, from which it differs at most in `stop_at`.
 
     Raises:
         MissingFileError: there is no run.
         PoiseError: what is there cannot go on, and would be lost by beginning again.
     """
-    config = read_config(folder)
+    config = config or read_config(folder)
     checkpoint = latest_checkpoint(folder)
     if checkpoint is None:
         _check_nothing_is_lost(folder)
@@ -63,6 +68,7 @@ def resume_run(folder: Path, callbacks: list[Callback] | None = None) -> Runner:
         runner.logger.restore(0, rows=0)
     else:
         runner.resume(checkpoint)
+    save_yaml(folder / CONFIG, config)
     return runner
 
 
