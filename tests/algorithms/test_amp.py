@@ -108,44 +108,13 @@ def test_rewards_are_mixed_and_nothing_is_mixed_across_resets() -> None:
     assert_close(replay["next_states"], following[kept])
 
 
-def test_moments_of_a_pair_may_lie_apart_and_in_two_rollouts() -> None:
-    algorithm = amp(discriminator={"interval": 3.0})
-    rollouts = [rollout_of(algorithm, steps=4), rollout_of(algorithm, steps=4)]
-    tasks = [rollout.rewards.clone() for rollout in rollouts]
-    policy = algorithm.policy
-    assert isinstance(policy, AmpMixin)
-    states = torch.cat([rollout.observations["position"] for rollout in rollouts])
-    dones = torch.cat([rollout.dones for rollout in rollouts])
-    begins, ends = [], []
-    for index, (rollout, task) in enumerate(zip(rollouts, tasks, strict=True)):
-        position = rollout.observations["position"]
-        led_to = torch.cat([position[1:], rollout.next_observations["position"][None]])
-        style, paired = torch.zeros(4, ENVS), torch.zeros(4, ENVS, dtype=torch.bool)
-        for step, env in np.ndindex(4, ENVS):
-            now = 4 * index + step
-            if now >= 2 and not dones[now - 2 : now + 1, env].any():
-                begins.append(states[now - 2, env])
-                ends.append(led_to[step, env])
-                pair = policy.motion_pairs(begins[-1], ends[-1])[None]
-                style[step, env] = policy.discriminator.predict_style_reward(pair, torch.zeros(1))[1]
-                paired[step, env] = True
-        style[~paired] = style[paired].mean()  # at the beginning of an episode
-        style[rollout.dones] = 0.0
-        algorithm.update(rollout, torch.zeros(ENVS), 0.0)
-        assert_close(rollout.rewards, 0.75 * style + 0.25 * task)
-    replay = algorithm.state()["replay"]
-    assert_close(replay["states"], torch.stack(begins))
-    assert_close(replay["next_states"], torch.stack(ends))
-
-
-@pytest.mark.parametrize("apart", [1, 4])
-def test_the_reference_pairs_moments_of_one_episode(apart: int) -> None:
-    before, after = motion(10).pairs(apart)
-    assert len(before["position"]) == 10 - 2 * apart  # ten moments of two episodes
+def test_the_reference_pairs_moments_of_one_episode() -> None:
+    before, after = motion(10).pairs()
+    assert len(before["position"]) == 8  # ten moments of two episodes
     turned = torch.atan2(after["position"][:, 1], after["position"][:, 0]) - torch.atan2(
         before["position"][:, 1], before["position"][:, 0]
     )
-    assert_close(turned.remainder(2 * torch.pi), torch.full((10 - 2 * apart,), float(apart)), atol=1e-5, rtol=0)
+    assert_close(turned.remainder(2 * torch.pi), torch.ones(8), atol=1e-5, rtol=0)
 
 
 # --- learning -----------------------------------------------------------------------------------------------------
@@ -184,10 +153,9 @@ def test_ppo_leaves_the_discriminator_alone() -> None:
     assert_close(algorithm.policy.discriminator.state_dict(), before, atol=1e-6, rtol=0)
 
 
-@pytest.mark.parametrize("interval", [None, 3.0])
 @pytest.mark.parametrize("memory", [{}, {"memory": {"hidden_size": 8}}])
-def test_state_continues_bit_for_bit(memory: dict[str, Any], interval: float | None) -> None:
-    first, second = (amp(memory, discriminator={"interval": interval}) for _ in range(2))
+def test_state_continues_bit_for_bit(memory: dict[str, Any]) -> None:
+    first, second = amp(memory), amp(memory)
     first.update(rollout_of(first), torch.zeros(ENVS), 0.1)
     second.load_state(copy.deepcopy(first.state()))
     told = []
@@ -229,9 +197,8 @@ def test_what_is_no_motion_is_refused(tmp_path: Path) -> None:
         ({"amp_discriminator": {"observations": ["height"]}}, None, "names 'height', which neither"),
         ({}, ReferenceMotion({"speed": np.ones(4, np.float32)}, np.zeros(4, np.bool_)), "'position', which the refe"),
         ({}, ReferenceMotion({"position": np.ones((4, 3), np.float32)}, np.zeros(4, np.bool_)), r"is \(3,\), but"),
-        ({}, motion(4), "no episode of the reference motion lasts 3 steps"),
     ],
 )
 def test_wrong_use_is_named(policy: dict[str, Any], reference: ReferenceMotion | None, words: str) -> None:
     with pytest.raises(PoiseError, match=words):
-        amp(policy, reference, discriminator={"interval": 3.0})
+        amp(policy, reference)

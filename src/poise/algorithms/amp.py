@@ -38,9 +38,6 @@ class DiscriminatorTraining(Config):
         0.0, ge=0, description="added to what it learns from, in standard deviations: it is not to judge by trembling"
     )
     replay_size: int = Field(200_000, ge=2, description="latest pairs of the policy's that it learns from")
-    interval: float | None = Field(
-        None, gt=0, description="time between the two moments of a pair, s; by default a decision's"
-    )
 
 
 class AmpConfig(PPOConfig):
@@ -56,13 +53,6 @@ class Pairs(NamedTuple):
 
     states: Tensor
     next_states: Tensor
-
-
-class Past(NamedTuple):
-    """The latest steps before a rollout: states (K, N, F), and (K, N) bool, whether an episode ended there."""
-
-    states: Tensor
-    dones: Tensor
 
 
 class AmpPPO(PPO):
@@ -81,9 +71,7 @@ class AmpPPO(PPO):
         super().__init__(policy, config, threads)
         self._amp: AmpMixin = policy
         self._training = config.discriminator
-        self._steps_apart = _steps_apart(config.discriminator.interval, motion)
-        self._reference = _reference_pairs(policy, motion, self._steps_apart)
-        self._past: Past | None = None
+        self._reference = _reference_pairs(policy, motion)
         self._replay = Pairs(*(torch.zeros(0, policy.motion.size) for _ in range(2)))
         self._discriminator_optimizer = torch.optim.AdamW(
             [
@@ -95,10 +83,10 @@ class AmpPPO(PPO):
 
     def update(self, rollout: Rollout, last_values: Tensor, fraction: float) -> dict[str, float]:
         """Learn from a full rollout, and then what tells it from the reference."""
-        pairs, paired = self._pairs(rollout)
-        rewarded = self._reward(rollout, pairs, paired)
+        pairs, followed = self._pairs(rollout)
+        rewarded = self._reward(rollout, pairs, followed)
         metrics = super().update(rollout, last_values, fraction)
-        self._remember(Pairs(*(part[paired] for part in pairs)))
+        self._remember(Pairs(*(part[followed] for part in pairs)))
         trained = self._train_discriminator() if len(self._replay.states) else {}
         return metrics | rewarded | trained
 
@@ -107,7 +95,6 @@ class AmpPPO(PPO):
         return super().state() | {
             "discriminator_optimizer": self._discriminator_optimizer.state_dict(),
             "replay": dict(self._replay._asdict()),
-            "past": None if self._past is None else dict(self._past._asdict()),
         }
 
     def load_state(self, state: Mapping[str, Any]) -> None:
@@ -115,28 +102,22 @@ class AmpPPO(PPO):
         super().load_state(state)
         self._discriminator_optimizer.load_state_dict(state["discriminator_optimizer"])
         self._replay = Pairs(**state["replay"])
-        self._past = None if state["past"] is None else Past(**state["past"])
 
     # --- rewards --------------------------------------------------------------------------------------------------
 
     def _pairs(self, rollout: Rollout) -> tuple[Pairs, Tensor]:
-        """What each step led to and what was some steps before, and (T, N) bool, whether one episode holds both."""
+        """States (T, N, F) and those after them, and (T, N) bool, whether these are of the same episode."""
         states = self._amp.motion_states(rollout.observations)
         last = self._amp.motion_states(rollout.next_observations)
-        past = self._past or _no_past(states, self._steps_apart - 1)
-        known = Past(torch.cat([past.states, states]), torch.cat([past.dones, rollout.dones]))
-        self._past = Past(*(part[len(states) :].clone() for part in known))
-        ended = known.dones.unfold(0, self._steps_apart, 1).any(dim=-1)
-        return Pairs(known.states[: len(states)], torch.cat([states[1:], last[None]])), ~ended
+        return Pairs(states, torch.cat([states[1:], last[None]])), ~rollout.dones
 
-    def _reward(self, rollout: Rollout, pairs: Pairs, paired: Tensor) -> dict[str, float]:
-        """Mix style into the rollout's rewards; what ended an episode has none, and an episode's beginning the mean."""
-        task, discriminator = rollout.rewards, self._amp.discriminator
-        _, style = discriminator.predict_style_reward(self._amp.motion_pairs(*pairs), task)
-        mean = (style * paired).sum() / paired.sum().clamp(min=1)
-        style = torch.where(paired, style, mean) * ~rollout.dones
-        rollout.fill(rewards=discriminator.mix(style, task))
-        return {"style_reward": float(mean), "task_reward": float(task.mean())}
+    def _reward(self, rollout: Rollout, pairs: Pairs, followed: Tensor) -> dict[str, float]:
+        """Mix style into the rollout's rewards; what ended an episode has no style."""
+        task = rollout.rewards
+        lerp = self._amp.discriminator.task_reward_lerp
+        mixed, style = self._amp.discriminator.predict_style_reward(self._amp.motion_pairs(*pairs), task)
+        rollout.fill(rewards=torch.where(followed, mixed, lerp * task))
+        return {"style_reward": float((style * followed).mean()), "task_reward": float(task.mean())}
 
     # --- the discriminator ----------------------------------------------------------------------------------------
 
@@ -186,17 +167,7 @@ class AmpPPO(PPO):
         return Pairs(pairs.states[rows], pairs.next_states[rows])
 
 
-def _steps_apart(interval: float | None, motion: ReferenceMotion) -> int:
-    """Decisions between the moments of a pair."""
-    return 1 if interval is None else max(1, round(interval / motion.control_step))
-
-
-def _no_past(states: Tensor, count: int) -> Past:
-    """As if an episode had ended with each step before these states (T, N, F)."""
-    return Past(states.new_zeros(count, *states.shape[1:]), torch.ones(count, states.shape[1], dtype=torch.bool))
-
-
-def _reference_pairs(policy: AmpMixin, motion: ReferenceMotion, steps_apart: int) -> Pairs:
+def _reference_pairs(policy: AmpMixin, motion: ReferenceMotion) -> Pairs:
     missing = [name for name in policy.motion.shapes if name not in motion.states]
     if missing:
         raise InvalidValueError(
@@ -206,4 +177,4 @@ def _reference_pairs(policy: AmpMixin, motion: ReferenceMotion, steps_apart: int
     for name, shape in policy.motion.shapes.items():
         if (held := motion.states[name].shape[1:]) != shape:
             raise InvalidValueError(f"the reference motion's '{name}' is {held}, but the policy sees {shape}")
-    return Pairs(*(policy.motion_states(moments) for moments in motion.pairs(steps_apart)))
+    return Pairs(*(policy.motion_states(moments) for moments in motion.pairs()))

@@ -78,21 +78,12 @@ class ReferenceMotion:
                 f"but the environment tells every {1000 * control_step:g} ms, in the frame '{frame}'; record it again"
             )
 
-    def pairs(self, steps_apart: int = 1) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Moments, and those of the same episode so many later, {name: (P, ...)} each.
-
-        Raises:
-            InvalidValueError: no episode lasts so long.
-        """
-        episode = np.cumsum(self.starts)
-        first = np.flatnonzero(episode[steps_apart:] == episode[:-steps_apart])
-        if not len(first):
-            raise InvalidValueError(
-                f"no episode of the reference motion lasts {steps_apart} steps of {1000 * self.control_step:g} ms"
-            )
+    def pairs(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Moments that are followed by another of the same episode, and those, {name: (P, ...)} each."""
+        first = np.flatnonzero(~self.starts[1:])
         before, after = (
             {name: torch.from_numpy(values[rows]) for name, values in self.states.items()}
-            for rows in (first, first + steps_apart)
+            for rows in (first, first + 1)
         )
         return before, after
 

@@ -63,11 +63,8 @@ class AMPDiscriminator(nn.Module):
         """Rewards (...) and the style's part of them before mixing, (...), for pairs (..., input_dim)."""
         score = self(state).squeeze(-1)
         style = self.style_reward_coef * (1.0 - 0.25 * (score - 1.0).square()).clamp(min=0.0)
-        return self.mix(style, task_reward), style
-
-    def mix(self, style: Tensor, task: Tensor) -> Tensor:
-        """The sum of rewards (...) for style and for the task, each with its share."""
-        return (1.0 - self.task_reward_lerp) * style + self.task_reward_lerp * task
+        lerp = self.task_reward_lerp
+        return (1.0 - lerp) * style + lerp * task_reward, style
 
 
 class AmpMixin(ActorCritic):
