@@ -72,6 +72,12 @@ def test_forgetting_takes_any_kind_of_number(memory: Memory, number: torch.dtype
         assert state[:, 2].all()  # what was given stays as it was
 
 
+@pytest.mark.parametrize("shape", [(1,), (3, 1), (4,)])
+def test_forgetting_takes_one_number_for_each_environment(memory: Memory, shape: tuple[int, ...]) -> None:
+    with pytest.raises(PoiseError, match=r"dones must be of shape \(3,\), got"):
+        forget(remembered(memory, 3), torch.zeros(shape))
+
+
 def test_what_it_keeps_itself(memory: Memory) -> None:
     assert memory.hidden_states is None
     features = torch.randn(4, 3, 3)

@@ -1,4 +1,5 @@
 import copy
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +10,14 @@ from torch.testing import assert_close
 
 from poise.config import parse
 from poise.errors import PoiseError
-from poise.policies import ActorCritic, PolicyConfig
+from poise.policies import (
+    ActorCritic,
+    ActorCriticRecurrent,
+    AmpActorCritic,
+    EncoderActorCritic,
+    PolicyConfig,
+    StateAc,
+)
 
 SHAPES = {"orientation": (3,), "vel": (3,), "image": (20,)}
 BOX = spaces.Box(-1.0, 1.0, (2,), np.float32)
@@ -129,3 +137,39 @@ def test_it_can_be_copied_after_acting(policy: ActorCritic) -> None:
 def test_impossible_configurations(mapping: dict[str, object], sentence: str) -> None:
     with pytest.raises(PoiseError, match=sentence):
         parse(PolicyConfig, mapping)
+
+
+# --- vectors, and configurations that are not the class's ------------------------------------------------------------
+
+
+def test_a_vector_is_the_components_that_it_is_made_of() -> None:
+    policy = ActorCritic(SHAPES, BOX, parse(PolicyConfig, {"obs_segments": SHAPES}))
+    seen = observation(5)
+    vector = torch.cat([seen[name] for name in SHAPES], dim=-1)
+    assert_close(policy.act_inference(vector), policy.act_inference(seen))
+    assert_close(policy.evaluate(vector), policy.evaluate(seen))
+    assert_close(policy.judge(vector, torch.zeros(5, 2)).values, policy.evaluate(seen))
+    assert policy.act(vector).shape == (5, 2)
+    policy.update_normalization(vector)
+    assert_close(policy.extractor.normalizer.mean, vector.mean(0))  # type: ignore[union-attr]
+    with pytest.raises(PoiseError, match="has 25 numbers, but its segments orientation, vel, image have 26"):
+        policy.act(vector[:, 1:])
+    with pytest.raises(PoiseError, match="a vector of 26 numbers; name them in policy.obs_segments"):
+        ActorCritic(SHAPES, BOX, PolicyConfig()).act(vector)
+
+
+@pytest.mark.parametrize(
+    ("kind", "config", "words"),
+    [
+        (ActorCritic, {"memory": {}}, "ActorCritic does nothing with policy.memory; build_policy"),
+        (ActorCriticRecurrent, {"encoders": {"vel": {}}}, "ActorCriticRecurrent does nothing with policy.encoders"),
+        (EncoderActorCritic, {}, "EncoderActorCritic needs policy.encoders"),
+        (StateAc, {}, "StateAc needs policy.estimator"),
+        (AmpActorCritic, {}, "AmpActorCritic needs policy.amp_discriminator"),
+    ],
+)
+def test_a_class_does_what_its_configuration_says_and_no_less(
+    kind: type[ActorCritic], config: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(PoiseError, match=words):
+        kind(SHAPES, BOX, parse(PolicyConfig, config))

@@ -57,6 +57,37 @@ def test_the_critic_sees_the_truth(make_policy: MakePolicy, observe: Observe) ->
     assert_close(policy.value_of(seen, {}), values)
 
 
+@pytest.mark.parametrize("memory", [None, {"hidden_size": 8}])
+def test_what_estimates_stand_for_need_not_be_sensed(
+    make_policy: MakePolicy, observe: Observe, memory: dict[str, Any] | None
+) -> None:
+    policy = make_policy(estimator=ESTIMATES | {"replace_prob": 1.0}, memory=memory)
+    policy.update_normalization(observe(50))
+    seen = observe(4)
+    sensed = {name: value for name, value in seen.items() if name not in ("wind", "speed")}
+    assert_close(policy.infer(sensed, {})[0], policy.infer(seen, {})[0])
+    with pytest.raises(PoiseError, match="no component 'speed'"):
+        policy.step(sensed, {})  # the critic must be told
+    with pytest.raises(PoiseError, match="no component 'heights'"):
+        policy.infer({name: value for name, value in sensed.items() if name != "heights"}, {})
+    half = make_policy(estimator=ESTIMATES | {"replace_prob": 0.5}, memory=memory)
+    with pytest.raises(PoiseError, match="no component 'speed'"):
+        half.infer(sensed, {})
+
+
+def test_exploring_draws_where_estimates_are_seen_and_acting_does_not(
+    make_policy: MakePolicy, observe: Observe
+) -> None:
+    policy = make_policy(estimator=ESTIMATES | {"replace_prob": 0.2}, normalize_observations=False)
+    constant(policy, 7.0)
+    read: list[Tensor] = []
+    policy.actor.register_forward_pre_hook(lambda _, inputs: read.append(inputs[0]))
+    policy.act(observe(1000))
+    policy.act_inference(observe(1000))
+    assert 100 < (read[0][:, 2] == 7.0).sum() < 300
+    assert (read[1][:, 2] == 7.0).all()
+
+
 def test_acting_does_not_train_the_estimator(make_policy: MakePolicy, observe: Observe) -> None:
     policy: Any = make_policy(estimator=ESTIMATES | {"replace_prob": 1.0})
     judged = policy.judge(observe(4), torch.zeros(4, 2))
@@ -78,6 +109,18 @@ def test_estimates_in_the_observations_units(make_policy: MakePolicy, observe: O
     assert_close(found["wind"], torch.full((4, 2), 7.0), atol=0.3, rtol=0)
 
 
+@pytest.mark.parametrize("apart", [{}, {"observations": ["position"], "critic_observations": ["wind", "speed"]}])
+def test_the_critic_leaves_the_estimates_of_the_last_act(
+    make_policy: MakePolicy, observe: Observe, apart: dict[str, Any]
+) -> None:
+    policy: Any = make_policy(estimator=ESTIMATES, memory={"hidden_size": 8}, **apart)
+    seen = observe(4)
+    policy.act(seen)
+    found = policy.get_estimated_state()
+    policy.evaluate({name: value for name, value in seen.items() if not apart or name != "position"})
+    assert_close(policy.get_estimated_state(), found, rtol=0, atol=0)
+
+
 def test_it_learns_what_can_be_known(make_ppo: MakePPO, observe: Observe) -> None:
     torch.manual_seed(0)
     ppo = make_ppo({"estimator": ESTIMATES | {"targets": ["speed"]}}, num_steps=64, learning_rate=3e-3, num_epochs=10)
@@ -97,8 +140,14 @@ def test_it_learns_what_can_be_known(make_ppo: MakePPO, observe: Observe) -> Non
 def test_wrong_use(make_policy: MakePolicy) -> None:
     with pytest.raises(PoiseError, match="replace_prob must be 0 with use_actor_rnn"):
         make_policy(memory={}, estimator=ESTIMATES | {"use_actor_rnn": True, "replace_prob": 0.1})
+    with pytest.raises(PoiseError, match="observations must be left away with use_actor_rnn"):
+        make_policy(memory={}, estimator=ESTIMATES | {"use_actor_rnn": True})
     with pytest.raises(PoiseError, match="use_actor_rnn needs a policy with memory"):
-        make_policy(estimator=ESTIMATES | {"use_actor_rnn": True})
+        make_policy(estimator=ESTIMATES | {"use_actor_rnn": True, "observations": []})
+    with pytest.raises(PoiseError, match="'wind' is among observations and targets"):
+        make_policy(estimator=ESTIMATES | {"observations": ["wind"]})
+    with pytest.raises(PoiseError, match="'speed' is estimated twice"):
+        make_policy(estimator=ESTIMATES, adaptor={"observations": ["heights"], "targets": ["speed"]})
     with pytest.raises(PoiseError, match="no component 'win'.*did you mean 'wind'"):
         make_policy(estimator=ESTIMATES | {"targets": ["win"]})
     with pytest.raises(PoiseError, match="no component 'wind'; it has position"):

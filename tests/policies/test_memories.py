@@ -14,6 +14,7 @@ from poise.nn import ChangeMemory
 from poise.policies import ActorCritic, PolicyConfig
 from poise.policies.look import Sequences
 from poise.storage import Rollout
+from poise.training.config import RunConfig
 
 CHANGES = {"memory": {"hidden_size": 8, "changes": True}}
 ESTIMATOR = {"observations": ["position"], "targets": ["speed"], "replace_prob": 1.0}
@@ -63,6 +64,6 @@ def test_what_is_true_at_times_and_estimated_at_others_has_no_changes(name: str)
         parse(PolicyConfig, CHANGES | {name: ESTIMATOR | {"replace_prob": 0.5}})
 
 
-def test_a_rollout_of_one_step_has_no_changes(make_ppo: MakePPO) -> None:
+def test_a_rollout_of_one_step_has_no_changes() -> None:
     with pytest.raises(PoiseError, match="num_steps must be at least 2 with policy.memory.changes"):
-        make_ppo(CHANGES, num_steps=1)
+        parse(RunConfig, {"policy": CHANGES, "algorithm": {"num_steps": 1}})

@@ -11,8 +11,10 @@ from torch.testing import assert_close
 
 from poise.config import parse
 from poise.errors import PoiseError
-from poise.policies import ActorCritic, PolicyConfig, build_policy
-from poise.policies.look import Sequences
+from poise.fusion import ObsSegments
+from poise.policies import ActorCritic, ActorCriticRecurrent, PolicyConfig, build_policy
+from poise.policies.actor_critic import Components, Role, Shapes
+from poise.policies.look import Look, Sequences
 
 SMALL = {"actor": {"hidden_sizes": [8]}, "critic": {"hidden_sizes": [8]}}
 OLD = {"position": (2,), "speed": (), "heights": (3, 4), "wind": (2,)}
@@ -30,7 +32,8 @@ KINDS: dict[str, dict[str, Any]] = {
         "encoders": {"heights": {"latent_size": 4}},
         "estimator": {"observations": ["position", "heights"], "targets": ["wind"]},
     },
-    "estimator": {"estimator": {"observations": ["heights", "position"], "targets": ["wind"]}},
+    "estimator": {"estimator": {"observations": ["heights"], "targets": ["wind", "position"], "replace_prob": 1.0}},
+    "encoder of the actor's": {"encoders": {"heights": {"latent_size": 4}}, "critic_encoders": "none"},
 }
 FIRST_LAYERS = ("memory_a.normalizer.mean", "memory_a.rnn.weight_ih_l0", "actor.model.0.weight")
 
@@ -85,3 +88,28 @@ def test_wrong_use(observe: Callable[..., dict[str, Tensor]]) -> None:
     with pytest.raises(PoiseError, match="memory_a.rnn.weight_ih_l0 has no columns"):
         make(NEW, 2, memory={}).load_misaligned_state_dict(state, OLD)
     assert_close(new.state_dict(), before, rtol=0, atol=0)
+
+
+class SquaresMixin(ActorCritic):
+    """Shows the square of the wind beside it."""
+
+    def build_transform(self, segments: ObsSegments, role: Role) -> Shapes:
+        return super().build_transform(ObsSegments(dict(segments.shapes) | {"wind": (4,)}), role)
+
+    def transform(self, components: Components, look: Look, role: Role) -> Components:
+        wind = components["wind"]
+        return super().transform(components | {"wind": torch.cat([wind, wind.square()], -1)}, look, role)
+
+
+class RecurrentWithSquares(SquaresMixin, ActorCriticRecurrent):
+    """It remembers, too."""
+
+
+def test_mixins_that_the_library_never_heard_of_take_over_weights_too() -> None:
+    space, config = spaces.Box(-1, 1, (2,)), parse(PolicyConfig, SMALL | {"memory": {"hidden_size": 8}})
+    old, new = (RecurrentWithSquares(shapes, space, config).requires_grad_(False) for shapes in (OLD, NEW))
+    modules = dict(new.named_modules())
+    new.load_misaligned_state_dict(old.state_dict(), OLD)
+    assert dict(new.named_modules()) == modules
+    seen = {name: torch.randn(5, *shape) for name, shape in (OLD | NEW).items()} | {"speed": torch.zeros(5)}
+    assert_close(new.infer(seen, {})[0], old.infer(seen, {})[0])

@@ -165,6 +165,7 @@ def test_up_and_down_are_told_apart_by_the_height() -> None:
         (lambda: mutex(command="command", cmd_vel_mapping={"up": [[2.0, 1.0], 0]}), "must be .lowest, highest."),
         (lambda: mutex(policies=sub_policies(spaces.Discrete(3))), "'flat' chooses among discrete actions"),
         (lambda: parse(MutexConfig, {"sub_policies": {}}), "sub_policies"),
+        (lambda: parse(MutexConfig, {"sub_policies": {"forward": "a"}}), "torch reserves, got 'forward'"),
         (
             lambda: parse(PolicyConfig, {"mutex": {"sub_policies": {"flat": "a"}}, "memory": {}, "actor": SMALL}),
             "settings of their own: remove actor, memory",

@@ -9,11 +9,23 @@ from torch.testing import assert_close
 
 from poise.config import parse
 from poise.errors import PoiseError
-from poise.policies import ActorCritic, PolicyConfig, VisualDeterministicAC, VisualDeterministicRecurrent
+from poise.policies import (
+    ActorCritic,
+    EncoderActorCritic,
+    EstimatorMixin,
+    PolicyConfig,
+    VisualActorCriticMixin,
+    VisualDeterministicAC,
+    VisualDeterministicRecurrent,
+)
 
 SHAPES = {"vel": (3,), "forward_depth": (1, 12, 12), "goal": (2,)}
 SIGHT = {"latent_size": 5, "linear": True, "channels": [4], "kernel_sizes": [3], "strides": [2], "hidden_sizes": [8]}
 Kind = Callable[..., Any]
+
+
+class Estimating(EstimatorMixin, VisualActorCriticMixin, ActorCritic):
+    """Estimates the velocity from the image itself."""
 
 
 def make(kind: Kind, **changes: Any) -> Any:
@@ -61,6 +73,14 @@ def test_latents_are_linear() -> None:
 def test_wrong_use() -> None:
     with pytest.raises(PoiseError, match=r"leaves latents as they are; set policy.encoders.forward_depth.linear"):
         make(VisualDeterministicAC, linear=False)
-    with pytest.raises(PoiseError, match=r"set an encoder in policy.encoders"):
+    with pytest.raises(PoiseError, match=r"VisualDeterministicAC needs policy.encoders"):
         VisualDeterministicAC(SHAPES, spaces.Box(-1, 1, (2,)), PolicyConfig())
-    assert issubclass(VisualDeterministicAC, ActorCritic)
+    reads = {"observations": ["forward_depth"], "targets": ["vel"]}
+    estimating = {"estimator": reads, "encoders": {"forward_depth": SIGHT}}
+    policy = Estimating(SHAPES, spaces.Box(-1, 1, (2,)), parse(PolicyConfig, estimating))
+    embedded = policy.embed_visual_latent(observe(2))
+    with pytest.raises(PoiseError, match="an estimator looks at 'forward_depth' itself"):
+        policy.act_with_embedded_latent(embedded)
+    for name in ("type", "a.b"):
+        with pytest.raises(PoiseError, match=f"torch can keep no network called '{name}'"):
+            EncoderActorCritic({name: (3,)}, spaces.Box(-1, 1, (2,)), parse(PolicyConfig, {"encoders": {name: {}}}))

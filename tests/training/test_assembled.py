@@ -101,6 +101,23 @@ def test_commands_are_drawn_from_the_seed(tmp_path: Path) -> None:
     np.testing.assert_array_equal(one.returns, same.returns)
 
 
+def test_policies_of_other_environments_take_turns_too(tmp_path: Path) -> None:
+    world = {"id": "Pendulum-v1", "num_envs": 2, "options": {"g": 9.81}}
+    learned = {"policy": {"actor": SMALL, "critic": SMALL}, "algorithm": {"num_steps": 16}, "tensorboard": False}
+    whole = parse(RunConfig, {"total_steps": 32, "env": world, **learned})
+    start_run(whole, tmp_path / "run").train()
+    mutex = {
+        "sub_policies": dict.fromkeys(("left", "right", "still"), str(tmp_path / "run")),
+        "selector": "observation",
+    }
+    policy = assemble(parse(RunConfig, {"env": world, "policy": {"mutex": mutex}}))
+    env = make_vector_env("Pendulum-v1", 2, {"g": 9.81}, 1)
+    observation, _ = env.reset(seed=1)
+    alone = load_policy(tmp_path / "run").agent_for(env).act(observation)
+    np.testing.assert_allclose(policy.agent_for(env).act(observation), alone, rtol=1e-6)
+    env.close()
+
+
 def test_what_does_not_go_together_is_refused(runs: dict[str, Path], tmp_path: Path) -> None:
     with pytest.raises(InvalidValueError, match="nothing to train"):
         start_run(whole(runs), tmp_path / "run")
@@ -112,8 +129,9 @@ def test_what_does_not_go_together_is_refused(runs: dict[str, Path], tmp_path: P
         ({"decimation": 10}, "'flat' decides every 10 ms, but the environment wants a decision every 20 ms"),
         ({"action_increment": 0.5}, "'flat' and the environment differ in what actions do"),
         ({"field_ahead": {"enabled": False}}, "holds no engaging_block, which"),
+        ({"action_increment": 0.2, "mutex": {"last_action": "actions"}}, "last_action rescales 'actions', but with"),
     ):
-        config = whole(runs, **options)
+        config = whole(runs, options.pop("mutex", None), **options)
         env = make_vector_env(config.env.id, 2, config.env.options, 1)
         with pytest.raises(InvalidValueError, match=words):
             assemble(config).agent_for(env)

@@ -112,8 +112,10 @@ def test_a_run_keeps_the_motion_and_goes_on_without_the_original(motion: Path, t
 def test_a_motion_that_does_not_fit_is_refused(motion: Path, tmp_path: Path) -> None:
     with pytest.raises(InvalidValueError, match="recorded every 20 ms .* tells every 10 ms"):
         start_run(style(motion, decimation=5), tmp_path / "a")
-    with pytest.raises(InvalidValueError, match="in the frame 'heading', but .* in the frame 'world'"):
+    with pytest.raises(InvalidValueError, match="in the frame 'heading' .* in the frame 'world'"):
         start_run(style(motion, frame="world"), tmp_path / "b")
+    with pytest.raises(InvalidValueError, match="as rotation_vector, but .* as euler"):
+        start_run(style(motion, orientation="euler"), tmp_path / "b")
     short = ReferenceMotion({"vel": np.zeros((2, 3), np.float32)}, np.ones(2, np.bool_))
     short.save(tmp_path / "short")
     with pytest.raises(InvalidValueError, match="no moment that follows another"):

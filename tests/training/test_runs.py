@@ -1,3 +1,4 @@
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,36 @@ def test_an_environment_of_somebody_elses(tmp_path: Path, monkeypatch: pytest.Mo
     assert load_policy(tmp_path / "run").config.env.id == "their_package:Theirs-v0"
     with pytest.raises(PoiseError, match="unknown environment 'nowhere:Theirs-v0': No module named 'nowhere'"):
         start_run(config(env={"id": "nowhere:Theirs-v0"}), tmp_path / "other")
+
+
+def test_the_guides_own_mixin_is_trained_resumed_and_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    guide = (Path(__file__).parents[2] / "docs/policies/index.md").read_text()
+    (tmp_path / "codes.py").write_text(re.findall(r"```python\n(.*?)```", guide, re.DOTALL)[0])
+    monkeypatch.syspath_prepend(tmp_path)
+    world = {"num_envs": 2, "options": {"cameras": {"enabled": False}, "terrain": {"nodes": 33}}}
+    policy = {"actor": SMALL, "critic": SMALL, "mixins": ["codes:CodeMixin"], "memory": {"hidden_size": 8}}
+    coded = config(env=world, policy=policy, algorithm={"num_steps": 8, "num_minibatches": 1})
+    start_run(coded, tmp_path / "straight").train()
+    start_run(coded.model_copy(update={"stop_at": 16}), tmp_path / "run").train()
+    launch(None, {"stop_at": "null"}, resume=tmp_path / "run").train()
+    one, other = (load_policy(tmp_path / name).state for name in ("run", "straight"))
+    assert "code.weight" in one
+    assert_same_weights(one, other)
+    assert "update/code_loss" in (tmp_path / "run" / "progress.csv").read_text()
+
+
+@pytest.mark.parametrize(
+    ("mixin", "words"),
+    [
+        ("nowhere:Mixin", "cannot import 'nowhere' of 'nowhere:Mixin'"),
+        ("poise.policies:EstimatorMixn", "no ActorCritic called 'EstimatorMixn'; did you mean 'EstimatorMixin'"),
+        ("poise.errors:PoiseError", "no ActorCritic called 'PoiseError'; it has none"),
+        ("SquaresMixin", "mixins"),
+    ],
+)
+def test_a_mixin_that_is_not_there(mixin: str, words: str, tmp_path: Path) -> None:
+    with pytest.raises(PoiseError, match=words):
+        start_run(config(policy={"mixins": [mixin]}), tmp_path / "run")
 
 
 def test_a_refused_configuration_leaves_no_folder(tmp_path: Path) -> None:

@@ -29,12 +29,14 @@ class ReferenceMotion:
         starts: (T,) bool, an episode starts with this moment: it does not follow the one before.
         control_step: time between moments, s.
         frame: of what was sensed, as `env.options.frame` has it.
+        orientation: how it is given, as `env.options.orientation` has it.
     """
 
     states: Mapping[str, NDArray[np.float32]]
     starts: NDArray[np.bool_]
     control_step: float = 1.0
     frame: str = "world"
+    orientation: str = "rotation_vector"
 
     @classmethod
     def load(cls, path: Path | str) -> Self:
@@ -59,23 +61,25 @@ class ReferenceMotion:
         if starts[1:].all():
             raise InvalidValueError(f"{path} holds no moment that follows another; record a longer motion")
         states = {name: array.astype(np.float32) for name, array in arrays.items()}
-        return cls(states, starts.astype(np.bool_), traits["control_step"], traits["frame"])
+        return cls(states, starts.astype(np.bool_), **traits)
 
     def save(self, path: Path) -> None:
         """Write it; safetensors, which hold arrays and execute nothing."""
-        traits = json.dumps({"control_step": self.control_step, "frame": self.frame})
+        traits = json.dumps({"control_step": self.control_step, "frame": self.frame, "orientation": self.orientation})
         write_atomically(path, safetensors.numpy.save({**self.states, STARTS: self.starts}, {_TRAITS: traits}))
 
-    def check_compatible(self, control_step: float, frame: str) -> None:
-        """Refuse to be imitated where moments are further apart, or seen in another frame.
+    def check_compatible(self, control_step: float, frame: str = "world", orientation: str = "rotation_vector") -> None:
+        """Refuse to be imitated where moments are further apart, or told in another way.
 
         Raises:
             InvalidValueError: they are.
         """
-        if abs(control_step - self.control_step) > 1e-9 or frame != self.frame:
+        own, asked = (self.frame, self.orientation), (frame, orientation)
+        if abs(control_step - self.control_step) > 1e-9 or own != asked:
             raise InvalidValueError(
-                f"the reference motion was recorded every {1000 * self.control_step:g} ms in the frame '{self.frame}', "
-                f"but the environment tells every {1000 * control_step:g} ms, in the frame '{frame}'; record it again"
+                f"the reference motion was recorded every {1000 * self.control_step:g} ms in the frame '{own[0]}' with "
+                f"orientations as {own[1]}, but the environment tells every {1000 * control_step:g} ms, in the frame "
+                f"'{asked[0]}' with orientations as {asked[1]}; record it again"
             )
 
     def pairs(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
@@ -92,4 +96,5 @@ def _traits(content: bytes) -> dict[str, Any]:
     """What the header of a safetensors file says of a motion: eight bytes of length, then JSON."""
     header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
     traits: dict[str, Any] = json.loads(header["__metadata__"][_TRAITS])
-    return {"control_step": float(traits["control_step"]), "frame": str(traits["frame"])}
+    words = {name: str(traits[name]) for name in ("frame", "orientation")}
+    return {"control_step": float(traits["control_step"]), **words}

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from poise.algorithms.optimization import REMEDY, OptimizationConfig, PolicyOptimizer
 from poise.algorithms.parallel import Loss
-from poise.errors import DivergedError, InvalidValueError
+from poise.errors import DivergedError
 from poise.nn import ActionDistribution, forget
 from poise.policies import ActorCritic, HiddenStates
 from poise.storage import Rollout
@@ -42,9 +42,6 @@ class OnPolicyAlgorithm(ABC):
     """
 
     def __init__(self, policy: ActorCritic, config: OptimizationConfig, threads: int = 1) -> None:
-        remembers = policy.config.memory if policy.is_recurrent else None
-        if remembers is not None and remembers.changes and config.num_steps < 2:
-            raise InvalidValueError("algorithm.num_steps must be at least 2 with policy.memory.changes, got 1")
         self.policy = policy
         self._optimization = config
         self.optimizer = PolicyOptimizer(policy, config, threads)

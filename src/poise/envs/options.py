@@ -175,6 +175,8 @@ class BallbotOptions(Config):
     def _fields_are_there(self) -> Self:
         if self.field_ahead.enabled and self.terrain.kind != "course":
             raise ValueError("field_ahead tells the field of a course; set terrain.kind to 'course'")
+        if self.field_ahead.enabled and self.goal.kind == "sampled":
+            raise ValueError("field_ahead tells what is ahead along y, where fields change; set goal.kind to 'fixed'")
         return self
 
     @property

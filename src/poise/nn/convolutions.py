@@ -81,8 +81,7 @@ class Conv2dModel(nn.Module):
         """Height and width of the output for images of that size."""
         for layer in self.conv:
             if isinstance(layer, nn.Conv2d | nn.MaxPool2d):
-                padding = layer.padding if not isinstance(layer.padding, str) else 0
-                h, w = conv2d_output_shape(h, w, layer.kernel_size, layer.stride, padding)  # type: ignore[arg-type]
+                h, w = conv2d_output_shape(h, w, layer.kernel_size, layer.stride, layer.padding)  # type: ignore[arg-type]
         return h, w
 
     def conv_out_size(self, h: int, w: int) -> int:

@@ -112,6 +112,13 @@ class Memory(nn.Module):
 
 
 def forget(states: States, dones: Tensor) -> dict[str, Tensor]:
-    """States (L, N, H) with nothing in them of environments (N,) whose episode is over; `dones` of any number type."""
+    """States (L, N, H) with nothing in them of environments (N,) whose episode is over; `dones` of any number type.
+
+    Raises:
+        InvalidValueError: `dones` is not one number for each environment.
+    """
+    for state in states.values():
+        if dones.shape != state.shape[1:2]:
+            raise InvalidValueError(f"dones must be of shape ({state.shape[1]},), got {tuple(dones.shape)}")
     going_on = ~dones.bool()
     return {name: state * going_on[:, None] for name, state in states.items()}

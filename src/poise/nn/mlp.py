@@ -11,12 +11,16 @@ _ACTIVATIONS: dict[str, type[nn.Module]] = {
     "gelu": nn.GELU,
     "identity": nn.Identity,
     "leaky_relu": nn.LeakyReLU,
+    "mish": nn.Mish,
     "relu": nn.ReLU,
     "selu": nn.SELU,
     "sigmoid": nn.Sigmoid,
     "silu": nn.SiLU,
+    "softplus": nn.Softplus,
     "tanh": nn.Tanh,
 }
+_ALIASES = {"lrelu": "leaky_relu", "crelu": "relu"}
+"""Names that older code has."""
 
 
 def get_activation_Cls(name: str) -> type[nn.Module]:  # noqa: N802  (the zoo's published name)
@@ -25,8 +29,8 @@ def get_activation_Cls(name: str) -> type[nn.Module]:  # noqa: N802  (the zoo's 
     Raises:
         InvalidValueError: the name is unknown.
     """
-    spelled = {name: name for name in _ACTIVATIONS} | {cls.__name__.lower(): name for name, cls in _ACTIVATIONS.items()}
-    known = spelled.get(name.lower())
+    classes = {cls.__name__.lower(): name for name, cls in _ACTIVATIONS.items()}
+    known = (_ALIASES | classes | {name: name for name in _ACTIVATIONS}).get(name.lower())
     if known is None:
         choices = ", ".join(_ACTIVATIONS)
         raise InvalidValueError(f"unknown activation '{name}'{did_you_mean(name, _ACTIVATIONS)} Known: {choices}")

@@ -11,23 +11,27 @@ What a policy remembers is given to it and given back, so that one policy can be
 at once; `act`, `act_inference`, `evaluate` and `reset` keep it in `hidden_states` for those who have one group.
 """
 
+import copy
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
+import torch
 from gymnasium import spaces
 from torch import Tensor, nn
 
 from poise.errors import InvalidValueError, did_you_mean
 from poise.fusion import ConcatExtractor, ObsSegments
 from poise.nn import ActionDistribution, CategoricalHead, GaussianHead, MlpModel, ValueScale, forget, orthogonal_
-from poise.policies.config import PolicyConfig
-from poise.policies.look import HiddenStates, Look, Sequences, TensorObservation
+from poise.policies.config import MemoryConfig, PolicyConfig
+from poise.policies.look import AnyObservation, HiddenStates, Look, Sequences, TensorObservation
 from poise.policies.misaligned import Realignable
 
 Shapes = Mapping[str, tuple[int, ...]]
 Components = dict[str, Tensor]
 Role = Literal["actor", "critic"]
 ROLES: tuple[Role, Role] = ("actor", "critic")
+SECTIONS = ("memory", "encoders", "estimator", "adaptor", "amp_discriminator")
+"""Of the configuration, each of which is for a class or a mixin."""
 
 
 class Step(NamedTuple):
@@ -58,13 +62,22 @@ class ActorCritic(Realignable):
         shapes: name and shape of each component of an observation, images already encoded.
         action_space: Box (Gaussian actions) or Discrete (categorical ones).
         config: sizes and options.
+
+    An observation is a mapping, or a vector (..., size) of the components that `config.obs_segments` names.
+
+    Raises:
+        InvalidValueError: the configuration asks for what the class does not do, or not for what it does.
     """
 
     is_recurrent = False
+    section: str | None = None
+    """Of the configuration, what a mixin does."""
 
     def __init__(self, shapes: Shapes, action_space: spaces.Space[Any], config: PolicyConfig) -> None:
         super().__init__()
+        self._check_sections(config)
         self.config = config
+        self._vector = None if config.obs_segments is None else ObsSegments(config.obs_segments)
         names = config.observations, config.critic_observations
         self.extractor = ConcatExtractor(_named(shapes, names[0]), config.normalize_observations)
         self.critic_extractor = (
@@ -92,27 +105,27 @@ class ActorCritic(Realignable):
 
     # --- states in, states out ------------------------------------------------------------------------------------
 
-    def step(self, observation: TensorObservation, states: HiddenStates) -> Step:
+    def step(self, observation: AnyObservation, states: HiddenStates) -> Step:
         """Look at observations {name: (N, ...)}, remembering `states`; empty ones stand for nothing yet."""
-        look = Look(observation, states)
+        look = self._look(observation, states)
         self.distribution = self._distribution(look)
         return Step(self.distribution, self._values(look), look.states)
 
-    def infer(self, observation: TensorObservation, states: HiddenStates) -> tuple[Tensor, dict[str, Tensor]]:
+    def infer(self, observation: AnyObservation, states: HiddenStates) -> tuple[Tensor, dict[str, Tensor]]:
         """The most likely actions (N, A) or (N,), and what is remembered after them."""
-        look = Look(observation, states)
+        look = self._look(observation, states)
         mode: Tensor = self._distribution(look).mode
         return mode, look.states
 
-    def prepare(self, observation: TensorObservation) -> TensorObservation:
+    def prepare(self, observation: AnyObservation) -> TensorObservation:
         """Add to an observation what acting on it draws at random, to be kept with it: learning must see the same."""
-        return observation
+        return self._named(observation)
 
-    def value_of(self, observation: TensorObservation, states: HiddenStates) -> Tensor:
+    def value_of(self, observation: AnyObservation, states: HiddenStates) -> Tensor:
         """Values (N,) of observations, in the units of `value_scale`; nothing is remembered of it."""
-        return self._values(Look(observation, states))
+        return self._values(self._look(observation, states))
 
-    def judge(self, observation: TensorObservation, actions: Tensor, sequences: Sequences | None = None) -> Judgement:
+    def judge(self, observation: AnyObservation, actions: Tensor, sequences: Sequences | None = None) -> Judgement:
         """What a trainer needs to know of actions taken.
 
         Parts of a minibatch are given to copies of the policy that share its parameters and buffers, by several
@@ -122,13 +135,13 @@ class ActorCritic(Realignable):
             observation, actions: of B samples, or of T steps of N environments with `sequences`.
             sequences: what a recurrent policy needs to know of them.
         """
-        look = Look(observation, {}) if sequences is None else Look(observation, *sequences)
+        look = self._look(observation, {}) if sequences is None else self._look(observation, *sequences)
         distribution, values = self._distribution(look), self._values(look)
         log_probs, entropies = distribution.log_prob(actions), distribution.entropy()
         return Judgement(distribution, log_probs, entropies, values, self.auxiliary_losses(look))
 
     def evaluate_actions(
-        self, observation: TensorObservation, actions: Tensor, sequences: Sequences | None = None
+        self, observation: AnyObservation, actions: Tensor, sequences: Sequences | None = None
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Log probabilities, entropies and values of given actions, as `judge` has them; sets `distribution`."""
         judged = self.judge(observation, actions, sequences)
@@ -137,20 +150,20 @@ class ActorCritic(Realignable):
 
     # --- states kept here -----------------------------------------------------------------------------------------
 
-    def act(self, observation: TensorObservation) -> Tensor:
+    def act(self, observation: AnyObservation) -> Tensor:
         """Sample actions (N, A) or (N,); the distribution stays in `distribution`."""
-        return self._act(Look(observation, self.hidden_states))
+        return self._act(self._look(self.prepare(observation), self.hidden_states))
 
-    def act_inference(self, observation: TensorObservation) -> Tensor:
+    def act_inference(self, observation: AnyObservation) -> Tensor:
         """The most likely actions."""
-        look = Look(observation, self.hidden_states)
+        look = self._look(observation, self.hidden_states)
         actions: Tensor = self._distribution(look).mode
-        self._keep(look)
+        self._acted(look)
         return actions
 
-    def evaluate(self, observation: TensorObservation) -> Tensor:
+    def evaluate(self, observation: AnyObservation) -> Tensor:
         """Values (N,) of observations, in the units of `value_scale`; remembers: once for each, beside `act`."""
-        look = Look(observation, self.hidden_states)
+        look = self._look(observation, self.hidden_states)
         values = self._values(look)
         self._keep(look)
         return values
@@ -165,14 +178,49 @@ class ActorCritic(Realignable):
 
     def _act(self, look: Look) -> Tensor:
         self.distribution = self._distribution(look)
-        self._keep(look)
+        self._acted(look)
         return self.distribution.sample()
+
+    def _acted(self, look: Look) -> None:
+        """After it acted on what it saw."""
+        self._keep(look)
 
     def _keep(self, look: Look) -> None:
         """What is remembered, without the graph it hangs on, which would grow with every step."""
         self.hidden_states = {name: state.detach() for name, state in look.states.items()}
 
     # --- parts ----------------------------------------------------------------------------------------------------
+
+    @property
+    def memory_config(self) -> MemoryConfig | None:
+        """What it remembers with; None without memory."""
+        return None
+
+    def _look(self, observation: AnyObservation, states: HiddenStates, starts: Tensor | None = None) -> Look:
+        return Look(self._named(observation), states, starts)
+
+    def _named(self, observation: AnyObservation) -> TensorObservation:
+        """Components by name, also of a vector."""
+        if not isinstance(observation, Tensor):
+            return observation
+        if self._vector is None:
+            raise InvalidValueError(
+                f"the observation is a vector of {observation.shape[-1]} numbers; name them in policy.obs_segments"
+            )
+        return self._vector.split(observation)
+
+    def _check_sections(self, config: PolicyConfig) -> None:
+        """Refuse a configuration that says more, or less, than the class does."""
+        does = {base.__dict__["section"] for base in type(self).__mro__ if base.__dict__.get("section")}
+        name = type(self).__name__
+        for section in SECTIONS:
+            asked = bool(getattr(config, section))
+            if asked and section not in does:
+                raise InvalidValueError(
+                    f"{name} does nothing with policy.{section}; build_policy makes a class that does"
+                )
+            if not asked and section in does and section != "memory":
+                raise InvalidValueError(f"{name} needs policy.{section}")
 
     def build_transform(self, segments: ObsSegments, role: Role) -> Shapes:
         """Make what `transform` needs of components that lie so; returns the shapes of what it makes of them."""
@@ -221,7 +269,7 @@ class ActorCritic(Realignable):
         values: Tensor = self.critic(self._critic_features(look)).squeeze(-1)
         return values
 
-    def _critic_modules(self) -> list[nn.Module]:
+    def critic_modules(self) -> list[nn.Module]:
         """What only the critic trains."""
         return [self.critic]
 
@@ -241,10 +289,12 @@ class ActorCritic(Realignable):
                 layers |= {f"{name}.normalizer.{part}": segments[role] for part in ("mean", "var")}
         return layers
 
-    def as_transformed(self, segments: ObsSegments) -> ObsSegments:
-        """Other components as `transform` would leave them."""
-        latents = {name: (encoder.latent_size,) for name, encoder in self.config.encoders.items()}
-        return ObsSegments({name: latents.get(name, shape) for name, shape in segments.shapes.items()})
+    def as_transformed(self, segments: Mapping[str, ObsSegments]) -> dict[str, ObsSegments]:
+        """Other components as `transform` would leave them: a shell of the policy is built for them."""
+        shell = copy.copy(self)
+        shell._modules, shell.segments = dict(self._modules), dict(segments)
+        with torch.device("meta"):
+            return {role: ObsSegments(shell.build_transform(segments[role], role)) for role in ROLES}
 
     # --- the last distribution ------------------------------------------------------------------------------------
 
@@ -283,20 +333,21 @@ class ActorCritic(Realignable):
 
     def parameter_groups(self, learning_rate: float, critic_learning_rate: float) -> list[dict[str, Any]]:
         """Parameters with the learning rate each is trained at; the critic's apart."""
-        critic = {id(parameter) for module in self._critic_modules() for parameter in module.parameters()}
+        critic = {id(parameter) for module in self.critic_modules() for parameter in module.parameters()}
         trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
         return [
             {"params": [p for p in trained if id(p) not in critic], "lr": learning_rate},
             {"params": [p for p in trained if id(p) in critic], "lr": critic_learning_rate},
         ]
 
-    def update_normalization(self, observation: TensorObservation, sequences: Sequences | None = None) -> None:
+    def update_normalization(self, observation: AnyObservation, sequences: Sequences | None = None) -> None:
         """Take observations into the running statistics; never between acting and learning from them.
 
         Args:
             observation: {name: (B, ...)}, or a rollout's (T, N, ...) with its sequences.
             sequences: what a policy with memory needs to know of a rollout.
         """
+        observation = self._named(observation)
         self.extractor.update_normalization(observation)
         if self.critic_extractor is not None:
             self.critic_extractor.update_normalization(observation)

@@ -73,11 +73,12 @@ class AmpMixin(ActorCritic):
     Configured by `PolicyConfig.amp_discriminator`.
     """
 
+    section = "amp_discriminator"
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         config = self.config.amp_discriminator
-        if config is None:
-            raise InvalidValueError("policy.amp_discriminator must be set for a policy that learns a style of motion")
+        assert config is not None
         shapes = {**self.segments["critic"].shapes, **self.segments["actor"].shapes}
         unknown = [name for name in config.observations if name not in shapes]
         if unknown:

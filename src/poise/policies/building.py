@@ -1,11 +1,13 @@
 """From a configuration to a policy."""
 
+from collections.abc import Iterable
 from functools import cache
+from importlib import import_module
 from typing import Any
 
 from gymnasium import spaces
 
-from poise.errors import InvalidValueError
+from poise.errors import InvalidValueError, did_you_mean
 from poise.policies.actor_critic import ActorCritic, Shapes
 from poise.policies.amp import AmpMixin
 from poise.policies.config import PolicyConfig
@@ -23,19 +25,41 @@ def build_policy(shapes: Shapes, action_space: spaces.Space[Any], config: Policy
         config: what it is made of.
 
     Raises:
-        InvalidValueError: it is to be assembled of finished ones.
+        InvalidValueError: it is to be assembled of finished ones, or a mixin is not there.
     """
     if config.mutex is not None:
         raise InvalidValueError(
             "policy.mutex names finished policies, so there is nothing to train; measure them: 'poise evaluate CONFIG'"
         )
-    mixins: list[type[ActorCritic]] = []
+    mixins = _imported(config.mixins)
     mixins += [PrivilegeEstimatorMixin] if config.adaptor else []
     mixins += [EstimatorMixin] if config.estimator else []
     mixins += [EncoderActorCriticMixin] if config.encoders else []
     mixins += [AmpMixin] if config.amp_discriminator else []
     base = ActorCriticRecurrent if config.memory else ActorCritic
     return _mixed((*mixins, base))(shapes, action_space, config)
+
+
+def _imported(places: Iterable[str]) -> list[type[ActorCritic]]:
+    """Mixins of others, by module and class."""
+    found = []
+    for place in places:
+        module, _, name = place.partition(":")
+        try:
+            within = import_module(module)
+        except ImportError as error:
+            raise InvalidValueError(f"policy.mixins: cannot import '{module}' of '{place}': {error}") from error
+        mixin = getattr(within, name, None)
+        if not (isinstance(mixin, type) and issubclass(mixin, ActorCritic)):
+            known = [
+                key for key, value in vars(within).items() if isinstance(value, type) and issubclass(value, ActorCritic)
+            ]
+            raise InvalidValueError(
+                f"policy.mixins: {module} has no ActorCritic called '{name}'{did_you_mean(name, known)}; "
+                f"it has {', '.join(known) or 'none'}"
+            )
+        found.append(mixin)
+    return found
 
 
 @cache

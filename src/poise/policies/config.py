@@ -3,6 +3,7 @@
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
+from torch.nn import ModuleDict
 
 from poise.config import Config
 from poise.nn import get_activation_Cls
@@ -73,7 +74,11 @@ class EstimatorConfig(Config):
     activation: Activation = Field("elu", description="nonlinearity between them")
     coef: float = Field(1.0, ge=0, description="weight of its loss, the squared error summed over the components")
     replace_prob: float = Field(
-        0.0, ge=0, le=1, description="share of the samples in which the actor sees estimates in place of true values"
+        0.0,
+        ge=0,
+        le=1,
+        description="share of the samples in which the actor sees estimates in place of true values while it learns; "
+        "unless it is 0, what acts without exploring sees estimates alone",
     )
     use_actor_rnn: bool = Field(False, description="read what the actor's memory holds; otherwise it has its own")
 
@@ -84,8 +89,13 @@ class EstimatorConfig(Config):
                 "replace_prob must be 0 with use_actor_rnn: the actor's memory has read the observation by then, "
                 "and nothing can be replaced in it"
             )
+        if self.use_actor_rnn and self.observations:
+            raise ValueError(f"observations must be left away with use_actor_rnn, got {list(self.observations)}")
         if not (self.observations or self.use_actor_rnn) or not self.targets:
             raise ValueError("observations and targets must each name at least one component")
+        copied = [name for name in self.targets if name in self.observations]
+        if copied:
+            raise ValueError(f"'{copied[0]}' is among observations and targets: to copy it is not to estimate it")
         return self
 
 
@@ -126,9 +136,9 @@ class MutexConfig(Config):
     @field_validator("sub_policies")
     @classmethod
     def _words(cls, policies: dict[str, str]) -> dict[str, str]:
-        unfit = [name for name in policies if not name.isidentifier() or name == "mutex"]
+        unfit = [name for name in policies if not name.isidentifier() or name == "mutex" or hasattr(ModuleDict(), name)]
         if unfit:
-            raise ValueError(f"names must be words, and not 'mutex', got '{unfit[0]}'")
+            raise ValueError(f"names must be words, and not 'mutex' or what torch reserves, got '{unfit[0]}'")
         return policies
 
     @field_validator("cmd_vel_mapping")
@@ -157,6 +167,9 @@ class PolicyConfig(Config):
     adaptor: EstimatorConfig | None = Field(None, description="another one, for what only the critic is told")
     amp_discriminator: DiscriminatorConfig | None = Field(
         None, description="tells its motion from a reference, for algorithm.name 'amp'"
+    )
+    mixins: tuple[Annotated[str, Field(pattern=r"^[\w.]+:\w+$")], ...] = Field(
+        (), description="classes of your own, 'module:Class' on Python's path, upon those that the rest asks for"
     )
     mutex: MutexConfig | None = Field(None, description="finished policies to take turns, in place of a new one")
     init_std: float = Field(1.0, gt=0, description="initial standard deviation of the actions")
@@ -193,6 +206,20 @@ class PolicyConfig(Config):
                     "change"
                 )
         return self
+
+    @model_validator(mode="after")
+    def _estimated_once(self) -> Self:
+        names = [name for each in (self.estimator, self.adaptor) if each is not None for name in each.targets]
+        both = [name for name in names if names.count(name) > 1]
+        if both:
+            raise ValueError(f"'{both[0]}' is estimated twice; leave it to the estimator or the adaptor")
+        return self
+
+    @property
+    def replaced(self) -> tuple[str, ...]:
+        """Components that estimates stand for in all samples: who acts need not sense them."""
+        estimators = [each for each in (self.adaptor, self.estimator) if each is not None]
+        return tuple(name for each in estimators if each.replace_prob == 1.0 for name in each.targets)
 
     @property
     def sensed(self) -> tuple[str, ...] | None:

@@ -14,7 +14,7 @@ from poise.fusion import ObsSegments
 from poise.nn import Conv2dHeadModel, MlpModel
 from poise.policies.actor_critic import ActorCritic, Components, Role, Shapes
 from poise.policies.config import EncoderConfig
-from poise.policies.look import Look, TensorObservation
+from poise.policies.look import AnyObservation, Look
 from poise.policies.recurrent import ActorCriticRecurrent
 
 
@@ -58,6 +58,8 @@ class EncoderActorCriticMixin(ActorCritic):
     The critic's encoders are its own, the actor's ("shared"), or there are none, as `config.critic_encoders` says.
     """
 
+    section = "encoders"
+
     def build_transform(self, segments: ObsSegments, role: Role) -> Shapes:
         if role == "actor":
             self.encoders, self.critic_encoders = nn.ModuleDict(), nn.ModuleDict()
@@ -76,7 +78,7 @@ class EncoderActorCriticMixin(ActorCritic):
         latents = {name: self._latent(name, components[name], look, role) for name in self._encoded(role)}
         return super().transform(components | latents, look, role)
 
-    def get_encoder_latent(self, observation: TensorObservation, name: str, critic: bool = False) -> Tensor:
+    def get_encoder_latent(self, observation: AnyObservation, name: str, critic: bool = False) -> Tensor:
         """(..., latent) of one component of an observation.
 
         Raises:
@@ -85,7 +87,7 @@ class EncoderActorCriticMixin(ActorCritic):
         role: Role = "critic" if critic else "actor"
         if name not in self._encoded(role):
             raise InvalidValueError(f"the {role} does not encode '{name}'; it does {', '.join(self._encoded(role))}")
-        look = Look(observation, {})
+        look = self._look(observation, {})
         components = self.segments[role].split(self.normalized(look, role))
         return self._latent(name, components[name], look, role)
 
@@ -119,8 +121,8 @@ class EncoderActorCriticMixin(ActorCritic):
                 f"{others or 'not there'} to the actor; set it to 'own' or 'none'"
             )
 
-    def _critic_modules(self) -> list[nn.Module]:
-        return [*super()._critic_modules(), self.critic_encoders]
+    def critic_modules(self) -> list[nn.Module]:
+        return [*super().critic_modules(), self.critic_encoders]
 
 
 class EncoderActorCritic(EncoderActorCriticMixin, ActorCritic):
@@ -139,3 +141,5 @@ def _check_names(encoders: Mapping[str, EncoderConfig], *segments: ObsSegments) 
             raise InvalidValueError(
                 f"policy.encoders has one for '{name}'{did_you_mean(name, known)}; the policy sees {', '.join(known)}"
             )
+        if "." in name or hasattr(nn.ModuleDict(), name):
+            raise InvalidValueError(f"policy.encoders: torch can keep no network called '{name}'; rename the component")

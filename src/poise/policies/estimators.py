@@ -20,7 +20,7 @@ from poise.fusion import ObsSegments
 from poise.nn import AnyMemory, MlpModel
 from poise.policies.actor_critic import ActorCritic, Components, Role, Shapes
 from poise.policies.config import EstimatorConfig, MemoryConfig
-from poise.policies.look import Look, TensorObservation
+from poise.policies.look import AnyObservation, Look, TensorObservation
 from poise.policies.memories import build_memory, input_layers
 from poise.policies.recurrent import ActorCriticRecurrent
 
@@ -42,7 +42,8 @@ class StateEstimator(nn.Module):
         self.name = name
         self.config = config
         self._actor = actor
-        self._targets = ObsSegments({target: critic.shapes[target] for target in critic.in_order(config.targets)})
+        critic.in_order(config.targets)  # refuses what is not there
+        self._targets = ObsSegments({target: critic.shapes[target] for target in config.targets})
         self.memory: AnyMemory | None = None
         if config.use_actor_rnn:
             if memory is None:
@@ -83,8 +84,8 @@ class StateEstimator(nn.Module):
         return estimates
 
     def prepare(self, observation: TensorObservation) -> TensorObservation:
-        """Draw in which samples the estimates are seen, where it is neither all nor none."""
-        if not 0.0 < self.config.replace_prob < 1.0:
+        """Draw in which samples the estimates are seen, where it is neither all nor none; what was drawn stays."""
+        if not 0.0 < self.config.replace_prob < 1.0 or self.draw in observation:
             return observation
         some = next(iter(observation.values()))
         return {**observation, self.draw: torch.rand(len(some), device=some.device) < self.config.replace_prob}
@@ -117,10 +118,28 @@ class _Estimating(ActorCritic):
         """Those there are, in the order in which they estimate."""
         return []
 
-    def prepare(self, observation: TensorObservation) -> TensorObservation:
+    def prepare(self, observation: AnyObservation) -> TensorObservation:
+        prepared = super().prepare(observation)
         for estimator in self._estimators():
-            observation = estimator.prepare(observation)
-        return super().prepare(observation)
+            prepared = estimator.prepare(prepared)
+        return prepared
+
+    def normalized(self, look: Look, role: Role) -> Tensor:
+        """What estimates stand for in all samples need not be there; to the critic it must."""
+        blank = self._blank(look.observation) if role == "actor" else {}
+        if not blank:
+            return super().normalized(look, role)
+        return look.once("actor without what is estimated", lambda: self.extractor({**look.observation, **blank}))
+
+    def _blank(self, observation: TensorObservation) -> Components:
+        """Zeros for components that are not there and whose estimates stand for them."""
+        shapes = self.segments["actor"].shapes
+        replaced = [name for name in self.config.replaced if name in shapes and name not in observation]
+        if not replaced:
+            return {}
+        known = next(name for name in shapes if name in observation)
+        leading = observation[known].shape[: observation[known].dim() - len(shapes[known])]
+        return {name: observation[known].new_zeros(*leading, *shapes[name]) for name in replaced}
 
     def get_estimated_state(self) -> dict[str, Tensor]:
         """{target: (N, ...)} estimated at the last `act` or `act_inference`, in the observations' units.
@@ -139,8 +158,8 @@ class _Estimating(ActorCritic):
         self._estimated: dict[str, Tensor] = {}
         return super().build_transform(segments, role)
 
-    def _keep(self, look: Look) -> None:
-        super()._keep(look)
+    def _acted(self, look: Look) -> None:
+        super()._acted(look)
         for estimator in self._estimators():
             estimates = self._estimates(estimator, look).detach()
             self._estimated |= {name: self._in_units(name, value) for name, value in estimator.named(estimates).items()}
@@ -185,6 +204,8 @@ class _Estimating(ActorCritic):
 class EstimatorMixin(_Estimating):
     """Estimates what `config.estimator` says."""
 
+    section = "estimator"
+
     def build_transform(self, segments: ObsSegments, role: Role) -> Shapes:
         if role == "actor":
             self.estimator = _build("estimator", self, segments)
@@ -196,6 +217,8 @@ class EstimatorMixin(_Estimating):
 
 class PrivilegeEstimatorMixin(_Estimating):
     """Estimates what `config.adaptor` says, which is meant for what only the critic is told."""
+
+    section = "adaptor"
 
     def build_transform(self, segments: ObsSegments, role: Role) -> Shapes:
         if role == "actor":
@@ -209,10 +232,8 @@ class PrivilegeEstimatorMixin(_Estimating):
 def _build(name: Literal["estimator", "adaptor"], policy: ActorCritic, segments: ObsSegments) -> StateEstimator:
     """A policy's estimator, as its configuration says."""
     config = policy.config.estimator if name == "estimator" else policy.config.adaptor
-    if config is None:
-        raise InvalidValueError(f"{type(policy).__name__} needs policy.{name}")
-    memory = policy.config.memory if policy.is_recurrent else None
-    return StateEstimator(name, config, segments, policy.segments["critic"], memory)
+    assert config is not None
+    return StateEstimator(name, config, segments, policy.segments["critic"], policy.memory_config)
 
 
 class StateAc(EstimatorMixin, ActorCritic):

@@ -8,6 +8,8 @@ from torch import Tensor
 from poise.nn import AnyMemory, ChangeMemory
 
 TensorObservation = Mapping[str, Tensor]
+AnyObservation = TensorObservation | Tensor
+"""Components by name, or the vector of all."""
 HiddenStates = Mapping[str, Tensor]
 """Everything a policy remembers, flat: the memory's name, a dot, the state's name; (L, N, any) each."""
 

@@ -81,7 +81,7 @@ class Realignable(nn.Module):
         """Tensors of the state dict with a column for each number of these components."""
         raise NotImplementedError
 
-    def as_transformed(self, segments: ObsSegments) -> ObsSegments:
+    def as_transformed(self, segments: Mapping[str, ObsSegments]) -> dict[str, ObsSegments]:
         """Other components as the networks would read them."""
         raise NotImplementedError
 
@@ -102,7 +102,7 @@ class Realignable(nn.Module):
         """
         seen = {"actor": ObsSegments(obs_segments), "critic": ObsSegments(critic_obs_segments or obs_segments)}
         now = self.input_layers(self.segments, self.transformed)
-        before = self.input_layers(seen, {role: self.as_transformed(each) for role, each in seen.items()})
+        before = self.input_layers(seen, self.as_transformed(seen))
         aligned, report = realign(state, {name: (before[name], now[name]) for name in now})
         own = {name: value.clone() for name, value in self.state_dict().items()}
         try:

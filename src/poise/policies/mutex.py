@@ -157,7 +157,7 @@ class ActorCriticFieldMutex(ActorCriticMutex):
 
 
 class ActorCriticClimbMutex(ActorCriticFieldMutex):
-    """Up and down apart: where the selector names the last field but one, its last number tells whether it goes down.
+    """Up and down apart: where the selector names its last field, a slope, the sign of its last number tells which.
 
     The selector has a number for each policy but the last, and then the signed height of what is ahead. The last policy
     is the one for going down, the one before it for going up.
@@ -173,10 +173,11 @@ class ActorCriticClimbMutex(ActorCriticFieldMutex):
         return nn.functional.one_hot(chosen, len(self.names)).to(ahead.dtype)
 
 
-class _Commands:
+class _Commands(nn.Module):
     """Velocities commanded to sub-policies in place of the environment's: each robot draws its own, once an episode."""
 
     def __init__(self, config: MutexConfig, names: Sequence[str], shapes: Shapes) -> None:
+        super().__init__()
         unknown = [name for name in config.cmd_vel_mapping if name not in names]
         if unknown:
             raise InvalidValueError(
@@ -186,7 +187,6 @@ class _Commands:
         if config.cmd_vel_mapping and config.command is None:
             raise InvalidValueError("cmd_vel_mapping commands velocities, so command must name their component")
         self._component = config.command or ""
-        self._bounds: dict[str, Tensor] = {}
         for name, command in config.cmd_vel_mapping.items():
             width = _width(shapes[self._component])
             if len(command) != width:
@@ -194,21 +194,21 @@ class _Commands:
                     f"cmd_vel_mapping.{name} must have {width} numbers, as '{self._component}' has, got {len(command)}"
                 )
             pairs = [bounds if isinstance(bounds, tuple) else (bounds, bounds) for bounds in command]
-            self._bounds[name] = torch.tensor(pairs, dtype=torch.float32).T
+            self.register_buffer(name, torch.tensor(pairs, dtype=torch.float32).T, persistent=False)
 
     def drawn(self, states: HiddenStates, weights: Tensor) -> dict[str, Tensor]:
         """What each robot is commanded, (1, N, K) by policy; drawn anew where nothing is remembered."""
         result = {}
         begun = states.get("mutex.begun", weights.new_zeros(1, len(weights), 1))
-        for name, (lowest, highest) in self._bounds.items():
-            fresh = lowest + (highest - lowest) * torch.rand(1, len(weights), len(lowest))
+        for name, (lowest, highest) in self.named_buffers():
+            fresh = lowest + (highest - lowest) * torch.rand(1, len(weights), len(lowest), device=weights.device)
             known = states.get(f"mutex.command.{name}", fresh)
             result[f"mutex.command.{name}"] = torch.where(begun > 0, known, fresh)
         return result | {"mutex.begun": torch.ones_like(begun)}
 
     def override(self, observation: TensorObservation, commands: HiddenStates, name: str) -> TensorObservation:
         """The observation with a policy's own command; the caller's stays as it is."""
-        if name not in self._bounds:
+        if name not in self._buffers:
             return observation
         wanted = commands[f"mutex.command.{name}"][0]
         return {**observation, self._component: wanted.view_as(observation[self._component])}

@@ -9,7 +9,7 @@ from poise.fusion import ObsSegments
 from poise.nn import ChangeMemory
 from poise.policies.actor_critic import ActorCritic
 from poise.policies.config import MemoryConfig
-from poise.policies.look import Calibration, HiddenStates, Look, Sequences, TensorObservation
+from poise.policies.look import AnyObservation, Calibration, HiddenStates, Look, Sequences
 from poise.policies.memories import build_memory, input_layers
 
 
@@ -17,9 +17,14 @@ class ActorCriticRecurrent(ActorCritic):
     """An actor and a critic with a memory each, an LSTM or a GRU, between the features and their networks."""
 
     is_recurrent = True
+    section = "memory"
+
+    @property
+    def memory_config(self) -> MemoryConfig:
+        return self.config.memory or MemoryConfig()
 
     def _build_memories(self, actor_width: int, critic_width: int) -> tuple[int, int]:
-        memory = self.config.memory or MemoryConfig()
+        memory = self.memory_config
         self.memory_a = build_memory(actor_width, memory)
         self.memory_c = build_memory(critic_width, memory)
         return self.memory_a.output_size, self.memory_c.output_size
@@ -33,10 +38,10 @@ class ActorCriticRecurrent(ActorCritic):
             layers |= input_layers(name, memory, reader, layers.pop(reader))
         return layers
 
-    def update_normalization(self, observation: TensorObservation, sequences: Sequences | None = None) -> None:
+    def update_normalization(self, observation: AnyObservation, sequences: Sequences | None = None) -> None:
         super().update_normalization(observation, sequences)
         if sequences is not None and isinstance(self.memory_a, ChangeMemory):
-            look = Calibration(observation, sequences.hidden_states, sequences.starts)
+            look = Calibration(self._named(observation), sequences.hidden_states, sequences.starts)
             with torch.no_grad():
                 self._actor_features(look)
                 self._critic_features(look)
@@ -53,5 +58,5 @@ class ActorCriticRecurrent(ActorCritic):
         features = super()._critic_features
         return look.once("memory_c", lambda: look.remember("memory_c", self.memory_c, features(look)))
 
-    def _critic_modules(self) -> list[nn.Module]:
-        return [*super()._critic_modules(), self.memory_c]
+    def critic_modules(self) -> list[nn.Module]:
+        return [*super().critic_modules(), self.memory_c]

@@ -1,5 +1,6 @@
 """Policies assembled from finished runs: a configuration names them by path, and there is nothing to train."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from gymnasium.vector import VectorEnv
 
 from poise.cores import available_cores
+from poise.envs import BallbotVectorEnv
 from poise.errors import InvalidValueError
 from poise.policies import ActorCritic, ActorCriticClimbMutex, ActorCriticFieldMutex, MutexConfig, PolicyAgent
 from poise.training.compatibility import check_compatible, common_encoder, trained_options
@@ -36,7 +38,7 @@ class AssembledPolicy:
         """Components of the observation that some part, or the choice among them, looks at."""
         mutex = self.mutex
         own = [name for name in (mutex.selector, mutex.command, mutex.last_action) if name]
-        return tuple(dict.fromkeys([*(name for part in self.parts.values() for name in part.components), *own]))
+        return tuple(dict.fromkeys([*(name for part in self.parts.values() for name in part.needed), *own]))
 
     def agent_for(self, env: VectorEnv[Any, Any, Any]) -> PolicyAgent:
         """The policy in charge of an environment.
@@ -44,17 +46,29 @@ class AssembledPolicy:
         Raises:
             InvalidValueError: the parts do not go together, or not with this environment.
         """
+        increments = isinstance(env, BallbotVectorEnv) and env.options.action_increment is not None
+        if increments and self.mutex.last_action is not None:
+            raise InvalidValueError(
+                f"policy.mutex.last_action rescales '{self.mutex.last_action}', but with env.options.action_increment "
+                "that is what the motors are told, which means the same to all; leave it away"
+            )
         for name, part in self.parts.items():
             check_compatible(f"the sub-policy '{name}'", part, env)
         encoder = common_encoder({f"the sub-policy '{name}'": part.seeing for name, part in self.parts.items()})
         sensing = sensing_for(env, self.config.policy, encoder, self.sensed, available_cores())
         policies: dict[str, ActorCritic] = {}
         for name, part in self.parts.items():
-            shapes = {component: sensing.shapes[component] for component in part.components}
-            policies[name] = part.policy(shapes, env.single_action_space)
-        scales = {name: trained_options(part).action_increment or 1.0 for name, part in self.parts.items()}
-        own = getattr(getattr(env, "options", None), "action_increment", None) or 1.0
-        return PolicyAgent(_KINDS[self.mutex.kind](policies, sensing.shapes, self.mutex, scales, own), sensing)
+            policies[name] = part.policy(part.shapes(sensing.shapes), env.single_action_space)
+        scales = _scales(self.parts, env)
+        return PolicyAgent(_KINDS[self.mutex.kind](policies, sensing.shapes, self.mutex, *scales), sensing)
+
+
+def _scales(parts: Mapping[str, TrainedPolicy], env: VectorEnv[Any, Any, Any]) -> tuple[dict[str, float], float]:
+    """What an action of 1 means to each policy, and to the environment; of others than ballbots' nothing is known."""
+    if not isinstance(env, BallbotVectorEnv):
+        return {}, 1.0
+    scales = {name: trained_options(part).action_increment or 1.0 for name, part in parts.items()}
+    return scales, env.options.action_increment or 1.0
 
 
 def assemble(config: RunConfig) -> AssembledPolicy:

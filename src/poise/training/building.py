@@ -4,7 +4,16 @@ from typing import Any
 
 from gymnasium.vector import VectorEnv
 
-from poise.algorithms import PPO, AmpConfig, AmpPPO, Distillation, DistillationConfig, OnPolicyAlgorithm
+from poise.algorithms import (
+    PPO,
+    AmpConfig,
+    AmpPPO,
+    Distillation,
+    DistillationConfig,
+    OnPolicyAlgorithm,
+    ReferenceMotion,
+)
+from poise.envs import BallbotVectorEnv
 from poise.policies import Sensing, build_policy
 from poise.policies.actor_critic import Shapes
 from poise.training.assets import Assets
@@ -39,9 +48,17 @@ def build_algorithm(
         return Distillation(policy, config.algorithm, teacher, config.update_threads)
     if isinstance(config.algorithm, AmpConfig):
         assert assets.motion is not None
-        assets.motion.check_compatible(control_step(env), getattr(getattr(env, "options", None), "frame", "world"))
+        _check_motion(assets.motion, env)
         return AmpPPO(policy, config.algorithm, assets.motion, config.update_threads)
     return PPO(policy, config.algorithm, config.update_threads)
+
+
+def _check_motion(motion: ReferenceMotion, env: VectorEnv[Any, Any, Any]) -> None:
+    """Refuse a motion that was told in another way than this environment tells."""
+    if isinstance(env, BallbotVectorEnv):
+        motion.check_compatible(control_step(env), env.options.frame, env.options.orientation)
+    else:
+        motion.check_compatible(control_step(env))
 
 
 def training_sensing(config: RunConfig, assets: Assets, env: VectorEnv[Any, Any, Any], threads: int) -> Sensing:

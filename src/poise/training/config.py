@@ -135,6 +135,13 @@ class RunConfig(Config):
         return self
 
     @model_validator(mode="after")
+    def _rollouts_have_changes(self) -> Self:
+        memory = self.policy.memory
+        if memory is not None and memory.changes and self.algorithm.num_steps < 2:
+            raise ValueError("algorithm.num_steps must be at least 2 with policy.memory.changes, got 1")
+        return self
+
+    @model_validator(mode="after")
     def _minibatches_have_samples(self) -> Self:
         samples = self.env.num_envs * self.algorithm.num_steps
         if self.algorithm.num_minibatches > samples:

@@ -69,7 +69,7 @@ def record_motion(
     starts = np.zeros((config.episodes, steps), np.bool_)
     starts[:, 0] = True
     states = {name: _by_episode([moment[name] for moment in moments]) for name in moments[0]}
-    return ReferenceMotion(states, starts.ravel(), control_step, env.options.frame)
+    return ReferenceMotion(states, starts.ravel(), control_step, env.options.frame, env.options.orientation)
 
 
 def _by_episode(moments: list[NDArray[Any]]) -> NDArray[np.float32]:

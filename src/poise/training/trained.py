@@ -110,9 +110,27 @@ class TrainedPolicy:
         """Components of the observation that it was trained on; of one that sees everything, its environment tells."""
         if self.config.policy.sensed is not None:
             return self.config.policy.sensed
+        return Sensing.component_names(self._world.single_observation_space, self.config.policy.obs_segments)
+
+    @property
+    def needed(self) -> tuple[str, ...]:
+        """Components that it needs to act: not those that only its critic sees, nor what estimates stand for."""
+        policy = self.config.policy
+        return tuple(name for name in policy.observations or self.components if name not in policy.replaced)
+
+    def shapes(self, sensed: Shapes) -> Shapes:
+        """Of all components that it was trained on, of which some are sensed."""
+        if any(name not in sensed for name in self.components):
+            trained = sensing_for(self._world, self.config.policy, self.encoder, self.components, 1).shapes
+            sensed = {**trained, **sensed}
+        return {name: sensed[name] for name in self.components}
+
+    @cached_property
+    def _world(self) -> VectorEnv[Any, Any, Any]:
+        """An environment as it was trained in, to ask what it gives."""
         env = make_vector_env(self.config.env.id, 1, self.config.env.options, threads=1)
         env.close()
-        return Sensing.component_names(env.single_observation_space, self.config.policy.obs_segments)
+        return env
 
     def agent_for(self, env: VectorEnv[Any, Any, Any]) -> PolicyAgent:
         """The policy in charge of an environment.
@@ -123,8 +141,8 @@ class TrainedPolicy:
         """
         check_compatible("the policy", self, env, same_increment=True)
         config = self.config.policy
-        sensing = sensing_for(env, config, self.encoder, self.components, available_cores())
-        return PolicyAgent(self.policy(sensing.shapes, env.single_action_space), sensing)
+        sensing = sensing_for(env, config, self.encoder, self.needed, available_cores())
+        return PolicyAgent(self.policy(self.shapes(sensing.shapes), env.single_action_space), sensing)
 
     def policy(self, shapes: Shapes, action_space: spaces.Space[Any]) -> ActorCritic:
         """The policy itself, for observations of these shapes, images already encoded.
