@@ -2,8 +2,9 @@
 
     python benchmarks/mixins.py [--robots 64] [--repeats 40] [--json FILE]
 
-Every kind has the same two networks of 2x128 and reads what robots of navigate.yaml sense, and the ground heights. All
-take their turn in every round, on one thread of torch, as in training; a figure is the median of the rounds.
+Timed is `act`, which draws actions. Every kind has the same actor of 2x128 and reads what robots of navigate.yaml
+sense, and the ground heights. All take their turn in every round, on one thread of torch; a figure is the median of the
+rounds.
 """
 
 import argparse
@@ -26,18 +27,31 @@ NETWORK = {"hidden_sizes": [128, 128], "activation": "elu"}
 ESTIMATE = {"observations": ["orientation", "actions"], "targets": ["vel"]}
 KINDS: dict[str, tuple[dict[str, Any], str]] = {
     "plain": ({}, ""),
+    "acts by the mean": ({"mixins": ["poise.policies:DeterministicPolicyMixin"]}, ""),
     "critic sees other components": ({"critic_observations": [*FELT, *TOLD]}, ""),
     "motion prior": ({"amp_discriminator": {"observations": ["orientation", "vel"]}}, ""),
-    "encoder of heights": ({"encoders": {"heights": {}}}, "networks"),
-    "encoder of heights, shared": ({"encoders": {"heights": {}}, "critic_encoders": "shared"}, "network"),
+    "encoder of heights": ({"encoders": {"heights": {}}}, "network"),
+    "encoder of heights, linear": (
+        {"encoders": {"heights": {"linear": True}}, "mixins": ["poise.policies:VisualActorCriticMixin"]},
+        "network",
+    ),
     "estimator": ({"estimator": ESTIMATE}, "network"),
     "estimator that replaces": ({"estimator": ESTIMATE | {"replace_prob": 1.0}}, "network"),
     "adaptor that replaces": (
         {"adaptor": {"observations": ["motor_state"], "targets": ["heights"], "replace_prob": 1.0}},
         "network",
     ),
-    "memory (LSTM)": ({"memory": {}}, "networks"),
-    "memory (GRU)": ({"memory": {"type": "gru"}}, "networks"),
+    "estimator and adaptor": (
+        {"estimator": ESTIMATE, "adaptor": {"observations": ["motor_state"], "targets": ["heights"]}},
+        "two networks",
+    ),
+    "memory (GRU)": ({"memory": {"type": "gru"}}, "network"),
+    "memory (LSTM)": ({"memory": {}}, "network"),
+    "memory (GRU) of changes": ({"memory": {"type": "gru", "changes": True}}, "network"),
+    "estimator on the memory (GRU)": (
+        {"memory": {"type": "gru"}, "estimator": {"targets": ["vel"], "use_actor_rnn": True}},
+        "two networks",
+    ),
 }
 
 
@@ -48,7 +62,7 @@ def policy(config: dict[str, Any]) -> ActorCritic:
 
 
 def measure(robots: int, repeats: int, calls: int = 20) -> dict[str, float]:
-    """Median seconds of a call of `step`, by kind."""
+    """Median seconds of a call of `act`, by kind."""
     torch.set_num_threads(1)
     made = {name: policy(config) for name, (config, _) in KINDS.items()}
     observation = {name: torch.randn(robots, *shape) for name, shape in (FELT | SEEN | TOLD).items()}
@@ -56,10 +70,9 @@ def measure(robots: int, repeats: int, calls: int = 20) -> dict[str, float]:
     with torch.no_grad():
         for _ in range(repeats + 1):
             for name, one in made.items():
-                states: Any = {}
                 began = time.perf_counter()
                 for _ in range(calls):
-                    states = one.step(one.prepare(observation), states).hidden_states
+                    one.act(observation)
                 times[name].append((time.perf_counter() - began) / calls)
     return {name: median(seconds[1:]) for name, seconds in times.items()}
 
@@ -75,7 +88,7 @@ def main() -> None:
         (name, f"{1e6 * taken:.0f}", f"{taken / seconds['plain']:.2f}", KINDS[name][1] or "none")
         for name, taken in seconds.items()
     ]
-    title = f"Acting and judging, {options.robots} robots"
+    title = f"Acting, {options.robots} robots"
     report(title, ("policy", "µs", "relative", "networks added"), rows, seconds, options.json, ("torch",))
 
 

@@ -113,7 +113,7 @@ def main() -> None:
         results[run.name] = {"distance": distance, **evaluation.summary()}
     rows = [[name, f"{result['distance']:.3f}", *_outcome(result)] for name, result in results.items()]
     title = f"Distance from {options.motion.name}; {options.episodes} episodes from seed {options.seed}"
-    columns = ("motion", "distance", "return", "survives", "speed, m/s")
+    columns = ("motion", "distance", "return", "success", "speed, m/s")
     report(title, columns, rows, results, options.json, ("poise", "mujoco", "torch"))
     if options.paths is not None:
         draw_paths(motions, options.paths)

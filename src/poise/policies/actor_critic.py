@@ -22,7 +22,8 @@ from torch import Tensor, nn
 from poise.errors import InvalidValueError, did_you_mean
 from poise.fusion import ConcatExtractor, ObsSegments
 from poise.nn import ActionDistribution, CategoricalHead, GaussianHead, MlpModel, ValueScale, forget, orthogonal_
-from poise.policies.config import MemoryConfig, PolicyConfig
+from poise.policies.config import PolicyConfig
+from poise.policies.configured import Configured
 from poise.policies.look import AnyObservation, HiddenStates, Look, Sequences, TensorObservation
 from poise.policies.misaligned import Realignable
 
@@ -30,8 +31,6 @@ Shapes = Mapping[str, tuple[int, ...]]
 Components = dict[str, Tensor]
 Role = Literal["actor", "critic"]
 ROLES: tuple[Role, Role] = ("actor", "critic")
-SECTIONS = ("memory", "encoders", "estimator", "adaptor", "amp_discriminator")
-"""Of the configuration, each of which is for a class or a mixin."""
 
 
 class Step(NamedTuple):
@@ -55,7 +54,7 @@ class Judgement(NamedTuple):
     """Further losses by name, each weighted, a mean over the samples."""
 
 
-class ActorCritic(Realignable):
+class ActorCritic(Configured, Realignable):
     """An actor and a critic without memory.
 
     Args:
@@ -70,14 +69,9 @@ class ActorCritic(Realignable):
     """
 
     is_recurrent = False
-    section: str | None = None
-    """Of the configuration, what a mixin does."""
 
     def __init__(self, shapes: Shapes, action_space: spaces.Space[Any], config: PolicyConfig) -> None:
-        super().__init__()
-        self._check_sections(config)
-        self.config = config
-        self._vector = None if config.obs_segments is None else ObsSegments(config.obs_segments)
+        super().__init__(config)
         names = config.observations, config.critic_observations
         self.extractor = ConcatExtractor(_named(shapes, names[0]), config.normalize_observations)
         self.critic_extractor = (
@@ -119,7 +113,7 @@ class ActorCritic(Realignable):
 
     def prepare(self, observation: AnyObservation) -> TensorObservation:
         """Add to an observation what acting on it draws at random, to be kept with it: learning must see the same."""
-        return self._named(observation)
+        return self.named(observation)
 
     def value_of(self, observation: AnyObservation, states: HiddenStates) -> Tensor:
         """Values (N,) of observations, in the units of `value_scale`; nothing is remembered of it."""
@@ -191,36 +185,8 @@ class ActorCritic(Realignable):
 
     # --- parts ----------------------------------------------------------------------------------------------------
 
-    @property
-    def memory_config(self) -> MemoryConfig | None:
-        """What it remembers with; None without memory."""
-        return None
-
     def _look(self, observation: AnyObservation, states: HiddenStates, starts: Tensor | None = None) -> Look:
-        return Look(self._named(observation), states, starts)
-
-    def _named(self, observation: AnyObservation) -> TensorObservation:
-        """Components by name, also of a vector."""
-        if not isinstance(observation, Tensor):
-            return observation
-        if self._vector is None:
-            raise InvalidValueError(
-                f"the observation is a vector of {observation.shape[-1]} numbers; name them in policy.obs_segments"
-            )
-        return self._vector.split(observation)
-
-    def _check_sections(self, config: PolicyConfig) -> None:
-        """Refuse a configuration that says more, or less, than the class does."""
-        does = {base.__dict__["section"] for base in type(self).__mro__ if base.__dict__.get("section")}
-        name = type(self).__name__
-        for section in SECTIONS:
-            asked = bool(getattr(config, section))
-            if asked and section not in does:
-                raise InvalidValueError(
-                    f"{name} does nothing with policy.{section}; build_policy makes a class that does"
-                )
-            if not asked and section in does and section != "memory":
-                raise InvalidValueError(f"{name} needs policy.{section}")
+        return Look(self.named(observation), states, starts)
 
     def build_transform(self, segments: ObsSegments, role: Role) -> Shapes:
         """Make what `transform` needs of components that lie so; returns the shapes of what it makes of them."""
@@ -347,7 +313,7 @@ class ActorCritic(Realignable):
             observation: {name: (B, ...)}, or a rollout's (T, N, ...) with its sequences.
             sequences: what a policy with memory needs to know of a rollout.
         """
-        observation = self._named(observation)
+        observation = self.named(observation)
         self.extractor.update_normalization(observation)
         if self.critic_extractor is not None:
             self.critic_extractor.update_normalization(observation)

@@ -41,7 +41,7 @@ class ActorCriticRecurrent(ActorCritic):
     def update_normalization(self, observation: AnyObservation, sequences: Sequences | None = None) -> None:
         super().update_normalization(observation, sequences)
         if sequences is not None and isinstance(self.memory_a, ChangeMemory):
-            look = Calibration(self._named(observation), sequences.hidden_states, sequences.starts)
+            look = Calibration(self.named(observation), sequences.hidden_states, sequences.starts)
             with torch.no_grad():
                 self._actor_features(look)
                 self._critic_features(look)

@@ -36,7 +36,7 @@ class VisualActorCriticMixin(EncoderActorCriticMixin):
     def embed_visual_latent(self, observation: AnyObservation) -> dict[str, Tensor]:
         """An observation with the actor's latents (..., latent) in place of the images."""
         latents = {name: self.get_encoder_latent(observation, name) for name in self._encoded("actor")}
-        return dict(self._named(observation)) | latents
+        return dict(self.named(observation)) | latents
 
     def act_with_embedded_latent(self, observation: TensorObservation) -> Tensor:
         """`act` on what `embed_visual_latent` gave, without encoding anew.

@@ -1,0 +1,56 @@
+"""What a policy's class has to do with its configuration."""
+
+from torch import Tensor, nn
+
+from poise.errors import InvalidValueError
+from poise.fusion import ObsSegments
+from poise.policies.config import MemoryConfig, PolicyConfig
+from poise.policies.look import AnyObservation, TensorObservation
+
+SECTIONS = ("memory", "encoders", "estimator", "adaptor", "amp_discriminator")
+"""Of the configuration, each of which is for a class or a mixin."""
+
+
+class Configured(nn.Module):
+    """A policy that does what its configuration says, no less and no more.
+
+    Raises:
+        InvalidValueError: the configuration asks for what the class does not do, or not for what it does.
+    """
+
+    section: str | None = None
+    """What a class or a mixin does of `SECTIONS`."""
+
+    def __init__(self, config: PolicyConfig) -> None:
+        super().__init__()
+        self.config = config
+        self._vector = None if config.obs_segments is None else ObsSegments(config.obs_segments)
+        does = {base.__dict__["section"] for base in type(self).__mro__ if base.__dict__.get("section")}
+        name = type(self).__name__
+        for section in SECTIONS:
+            asked = bool(getattr(config, section))
+            if asked and section not in does:
+                raise InvalidValueError(
+                    f"{name} does nothing with policy.{section}; build_policy makes a class that does"
+                )
+            if not asked and section in does and section != "memory":
+                raise InvalidValueError(f"{name} needs policy.{section}")
+
+    @property
+    def memory_config(self) -> MemoryConfig | None:
+        """What it remembers with; None without memory."""
+        return None
+
+    def named(self, observation: AnyObservation) -> TensorObservation:
+        """An observation's components by name; of a vector, those that `config.obs_segments` names.
+
+        Raises:
+            InvalidValueError: it is a vector, and nothing names its numbers, or those of another length.
+        """
+        if not isinstance(observation, Tensor):
+            return observation
+        if self._vector is None:
+            raise InvalidValueError(
+                f"the observation is a vector of {observation.shape[-1]} numbers; name them in policy.obs_segments"
+            )
+        return self._vector.split(observation)
