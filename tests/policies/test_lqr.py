@@ -72,6 +72,13 @@ def test_it_follows_a_velocity_on_level_ground(options: dict[str, Any]) -> None:
     np.testing.assert_allclose(velocities[-100:].mean(axis=(0, 1)), [0.2, 0.0], atol=0.02)
 
 
+@pytest.mark.parametrize("drift", [0.1, -0.05])
+def test_it_drifts_to_the_left_of_its_goal(drift: float) -> None:
+    velocities, up = travel(5.0, {"terrain": {"kind": "flat"}}, speed=0.15, drift=drift)
+    assert up.all()
+    np.testing.assert_allclose(velocities[-100:].mean(axis=(0, 1)), [0.15, drift], atol=0.02)
+
+
 def test_it_weaves() -> None:
     velocities, up = travel(8.0, {"terrain": {"kind": "flat"}}, speed=0.1, weave=0.1, frequency=0.5)
     assert up.all()

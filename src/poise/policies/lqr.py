@@ -66,9 +66,9 @@ class LqrWeights:
 
 
 class LqrController:
-    """Balances and follows a velocity along the goal, weaving if asked to.
+    """Balances and follows a velocity along the goal, drifting aside and weaving if asked to.
 
-        wanted = speed goal + weave sin(2 pi frequency t) left of the goal
+        wanted = speed goal + (drift + weave sin(2 pi frequency t)) left of the goal
 
     Args:
         num_robots: how many.
@@ -76,6 +76,7 @@ class LqrController:
         speed: along the goal, m/s.
         weave: largest speed to either side, m/s.
         frequency: of the weaving, Hz.
+        drift: speed to the left, m/s.
         weights: of the regulator.
     """
 
@@ -86,13 +87,14 @@ class LqrController:
         speed: float = 0.0,
         weave: float = 0.0,
         frequency: float = 0.5,
+        drift: float = 0.0,
         weights: LqrWeights | None = None,
     ) -> None:
-        if (speed or weave) and not options.knows_goal:
+        if (speed or weave or drift) and not options.knows_goal:
             raise InvalidValueError("an LQR that travels must be told the goal: set env.options.goal.observed to true")
         model = identify(options.timestep, options.decimation, options.integrator)
         self._options = options
-        self._speed, self._weave, self._frequency = speed, weave, frequency
+        self._speed, self._drift, self._weave, self._frequency = speed, drift, weave, frequency
         self._gain, self._steady = model.gain(weights or LqrWeights()), model.steady_drive
         self._time = np.zeros(num_robots)
         self._last = np.zeros((num_robots, 2))
@@ -119,7 +121,7 @@ class LqrController:
         fixed = np.tile(np.array(self._options.goal.direction, np.float64), (len(self._time), 1))
         goal = np.asarray(observation.get("goal", fixed / np.linalg.norm(fixed, axis=1, keepdims=True)), np.float64)
         left = np.stack([-goal[:, 1], goal[:, 0]], axis=1)
-        sideways = self._weave * np.sin(2.0 * np.pi * self._frequency * self._time)
+        sideways = self._drift + self._weave * np.sin(2.0 * np.pi * self._frequency * self._time)
         level = np.minimum(self._time / _RAMP, 1.0)[:, None] * (self._speed * goal + sideways[:, None] * left)
         return np.concatenate([level, np.zeros((len(level), 1))], axis=1)
 

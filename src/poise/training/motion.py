@@ -17,9 +17,10 @@ from poise.training.environments import make_vector_env
 
 
 class MotionConfig(Config):
-    """A way to travel: along the goal, weaving from side to side."""
+    """A way to travel: along the goal, drifting to a side and weaving from side to side."""
 
     speed: float = Field(0.15, ge=0, description="along the goal, m/s")
+    drift: float = Field(0.0, description="speed to the left of it, m/s; negative to the right")
     weave: float = Field(0.12, ge=0, description="largest speed to either side, m/s")
     frequency: float = Field(0.5, gt=0, description="of the weaving, Hz")
     episodes: int = Field(32, ge=1, description="how many, side by side")
@@ -51,7 +52,7 @@ def record_motion(
     }
     env = make_vector_env(env_config.id, config.episodes, env_config.options | changed)
     assert isinstance(env, BallbotVectorEnv)
-    agent = LqrController(config.episodes, env.options, config.speed, config.weave, config.frequency)
+    agent = LqrController(config.episodes, env.options, config.speed, config.weave, config.frequency, config.drift)
     observation, _ = env.reset(seed=config.seed)
     moments = []
     control_step = env.options.control_step
