@@ -4,19 +4,22 @@
 
 An episode succeeds if the robot arrives in time (`goal.distance`). Of the mutex it tells, too, how often another policy
 took over, and how many robots fell within half a second of it. Falls on the course may be the ground's fault, so the
-same policies then travel over level ground, told at random every half second that another field is ahead: every fall
-there is a switch's.
+same policies then travel over level ground, where chance has another take over every half second: every fall there is
+a switch's.
 """
 
 import argparse
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from _table import report
 from numpy.typing import NDArray
+from torch import Tensor
 
+from poise.policies.look import TensorObservation
 from poise.training.comparison import Contender, contender, measure
 from poise.training.environments import make_vector_env, within_bounds
 from poise.training.seeds import EVALUATION_SEED
@@ -25,8 +28,7 @@ SOON = 25
 """Decisions in which a fall is counted as a switch's: half a second."""
 LEVEL_STEPS = 4000
 """Of the physics: 8 s."""
-Observation = Mapping[str, NDArray[Any]]
-Told = Callable[[Observation], Observation]
+Choose = Callable[[TensorObservation], Tensor]
 
 
 class Step(NamedTuple):
@@ -37,58 +39,75 @@ class Step(NamedTuple):
     over: NDArray[np.bool_]
 
 
-class RandomField:
-    """What is observed, but for the field ahead: drawn at random, another for each robot every half second."""
+class Watched:
+    """Who is to act, as the mutex has it, kept to be looked at."""
 
-    def __init__(self, seed: int) -> None:
-        self._generator = np.random.default_rng(seed)
-        self._count = 0
-        self._told: dict[str, NDArray[Any]] = {}
+    def __init__(self, choose: Choose) -> None:
+        self._choose = choose
+        self.selection = torch.zeros(0, 0)
 
-    def __call__(self, observation: Observation) -> Observation:
-        """The observation that the agent is given."""
-        ahead = observation["engaging_block"]
+    def __call__(self, observation: TensorObservation) -> Tensor:
+        """(N, P) one-hot."""
+        self.selection = self._choose(observation)
+        return self.selection
+
+
+class AtRandom:
+    """Who is to act, drawn at random, another for each robot every half second, whatever the field."""
+
+    def __init__(self, policies: int, seed: int) -> None:
+        self._generator = torch.Generator().manual_seed(seed)
+        self._policies, self._count = policies, 0
+        self._drawn = torch.zeros(0, 0)
+
+    def __call__(self, observation: TensorObservation) -> Tensor:
+        """(N, P) one-hot."""
         if self._count % SOON == 0:
-            drawn = self._generator.integers(ahead.shape[1], size=len(ahead))
-            self._told = {"engaging_block": np.eye(ahead.shape[1], dtype=ahead.dtype)[drawn]}
+            robots = len(next(iter(observation.values())))
+            drawn = torch.randint(self._policies, (robots,), generator=self._generator)
+            self._drawn = torch.nn.functional.one_hot(drawn, self._policies).float()
         self._count += 1
-        return {**observation, **self._told}
-
-
-def who_acts(rival: Contender, observation: Observation) -> NDArray[np.int64]:
-    """(N,) numbers of the runs that a mutex lets act; two fields may share a run."""
-    mutex = rival.config.policy.mutex
-    assert mutex is not None
-    runs = list(mutex.sub_policies.values())
-    return np.array([runs.index(run) for run in runs])[observation["engaging_block"].argmax(axis=1)]
+        return self._drawn
 
 
 def steps_on_the_course(rival: Contender, robots: int, seed: int) -> Iterator[Step]:
     """Of whole episodes, one for each robot."""
-    return _steps(rival, rival.measured_options, robots, seed, lambda observation: observation)
+    return _steps(rival, rival.measured_options, robots, seed)
 
 
 def steps_on_the_level(rival: Contender, robots: int, seed: int) -> Iterator[Step]:
-    """Of robots that travel over level ground for 8 s, while fields are announced that are not there."""
+    """Of robots that travel over level ground for 8 s, while whoever chance has it takes over."""
     options = rival.measured_options
     goal = {name: value for name, value in options.get("goal", {}).items() if name != "distance"}
     terrain = {"kind": "course", "height": 0.1, "course": {"fields": ["flat"]}}
     level = options | {"terrain": terrain, "goal": goal, "max_steps": LEVEL_STEPS}
-    return _steps(rival, level, robots, seed, RandomField(seed))
+    return _steps(rival, level, robots, seed, AtRandom(len(_runs(rival)), seed))
 
 
-def _steps(rival: Contender, options: dict[str, Any], robots: int, seed: int, told: Told) -> Iterator[Step]:
-    """Of one episode for each robot, whose agent is given what `told` makes of the observations."""
+def _steps(
+    rival: Contender, options: dict[str, Any], robots: int, seed: int, choose: Choose | None = None
+) -> Iterator[Step]:
+    """Of one episode for each robot, with others to choose who acts than the mutex itself."""
     env = make_vector_env(rival.config.env.id, robots, options)
     agent, (observation, _) = rival.agent_for(env), env.reset(seed=seed)
+    mutex: Any = agent.policy  # type: ignore[attr-defined]
+    mutex.get_policy_selection = watched = Watched(choose or mutex.get_policy_selection)
+    runs = _runs(rival)
+    numbers = np.array([runs.index(run) for run in runs])  # two fields may share a run
     over = np.zeros(robots, np.bool_)
     while not over.all():
-        seen = told(observation)
-        observation, _, terminated, truncated, _ = env.step(within_bounds(agent.act(seen), env))
+        observation, _, terminated, truncated, _ = env.step(within_bounds(agent.act(observation), env))
         agent.reset(terminated | truncated)
-        yield Step(who_acts(rival, seen), terminated & ~over, over)
+        yield Step(numbers[watched.selection.argmax(dim=1).numpy()], terminated & ~over, over)
         over = over | terminated | truncated
     env.close()
+
+
+def _runs(rival: Contender) -> list[str]:
+    """Of a mutex, in the order of its selector."""
+    mutex = rival.config.policy.mutex
+    assert mutex is not None
+    return list(mutex.sub_policies.values())
 
 
 def switches_and_falls(steps: Iterator[Step]) -> tuple[int, int]:

@@ -43,7 +43,7 @@ class PolicyAgent:
     """
 
     def __init__(self, policy: Infers, sensing: Sensing) -> None:
-        self._policy = policy
+        self.policy = policy
         self._sensing = sensing
         self._states: dict[str, Tensor] = {}
 
@@ -54,7 +54,7 @@ class PolicyAgent:
         Raises:
             DivergedError: they are not finite.
         """
-        actions, self._states = self._policy.infer(self._sensing(observation), self._states)
+        actions, self._states = self.policy.infer(self._sensing(observation), self._states)
         array: NDArray[Any] = actions.numpy()
         if not np.isfinite(array).all():
             raise DivergedError("the policy's actions are not finite: its training diverged, or what it senses did")
