@@ -1,6 +1,13 @@
-"""Every kind of policy that a configuration can describe, of components that all the tests share."""
+"""Every kind of policy that a configuration can describe, of components that all the tests share, and what holds."""
 
 from typing import Any
+
+import torch
+from torch.testing import assert_close
+
+from poise.algorithms import PPO
+from poise.algorithms.ppo import COLUMNS
+from poise.storage import Minibatch, Rollout
 
 SHAPES = {"position": (2,), "speed": (), "heights": (3, 4), "wind": (2,)}
 SMALL = {"hidden_sizes": [16]}
@@ -47,3 +54,20 @@ ZOO: dict[str, dict[str, Any]] = {
     }
     | LSTM,
 }
+
+
+def assert_judged_as_at_the_time(ppo: PPO, rollout: Rollout) -> None:
+    """A ratio of one in the first minibatches, and the values that were."""
+    with torch.no_grad():
+        for batch in minibatches(ppo, rollout, count=3):
+            log_probs, _, values = ppo.policy.evaluate_actions(batch.observations, batch.actions, batch.sequences)
+            ratio = torch.exp(log_probs - batch.log_probs)
+            assert_close(ratio, torch.ones_like(ratio), atol=1e-5, rtol=0)
+            assert_close(ppo.policy.value_scale.denormalize(values), batch.values, atol=1e-4, rtol=1e-4)
+
+
+def minibatches(ppo: PPO, rollout: Rollout, count: int) -> list[Minibatch]:
+    """Of a rollout, with returns that mean nothing."""
+    shape = rollout.num_steps, rollout.num_envs
+    rollout.fill(advantages=torch.randn(shape), returns=torch.randn(shape))
+    return list(rollout.minibatches(COLUMNS, count, 1, sequences=ppo.policy.is_recurrent))

@@ -17,7 +17,7 @@ from poise.fusion import ObsSegments
 from poise.nn import EmpiricalNormalization, MlpModel
 from poise.policies.actor_critic import ActorCritic
 from poise.policies.encoders import EncoderActorCriticMixin
-from poise.policies.look import TensorObservation
+from poise.policies.look import AnyObservation
 from poise.policies.recurrent import ActorCriticRecurrent
 
 
@@ -96,9 +96,9 @@ class AmpMixin(ActorCritic):
             config.discriminator_grad_pen,
         )
 
-    def motion_states(self, observation: TensorObservation) -> Tensor:
+    def motion_states(self, observation: AnyObservation) -> Tensor:
         """What the discriminator looks at, {name: (..., *shape)} to (..., F), as it is."""
-        return self.motion.join(observation).float()
+        return self.motion.join(self.named(observation)).float()
 
     def motion_pairs(self, states: Tensor, following: Tensor) -> Tensor:
         """Raw states (..., F) and what followed them, normalised and side by side, (..., 2 F)."""

@@ -199,9 +199,12 @@ class _Commands(nn.Module):
     def drawn(self, states: HiddenStates, weights: Tensor) -> dict[str, Tensor]:
         """What each robot is commanded, (1, N, K) by policy; drawn anew where nothing is remembered."""
         result = {}
-        begun = states.get("mutex.begun", weights.new_zeros(1, len(weights), 1))
+        robots = weights.shape[0]
+        begun = states.get("mutex.begun", weights.new_zeros(1, robots, 1))
         for name, (lowest, highest) in self.named_buffers():
-            fresh = lowest + (highest - lowest) * torch.rand(1, len(weights), len(lowest), device=weights.device)
+            fresh = lowest + (highest - lowest) * torch.rand(
+                1, weights.shape[0], lowest.shape[0], device=weights.device
+            )
             known = states.get(f"mutex.command.{name}", fresh)
             result[f"mutex.command.{name}"] = torch.where(begun > 0, known, fresh)
         return result | {"mutex.begun": torch.ones_like(begun)}
