@@ -2,11 +2,12 @@
 
     python benchmarks/style.py runs/style runs/task --motion runs/motion.safetensors [--episodes 100] [--paths PNG]
 
-A moment is what the robot senses of its motion (orientation, angular_vel, vel and goal, in the run's frame), a pair two
-of them that follow each other; every number is divided by its standard deviation in the reference. The energy distance
-of two samples, 2 E|X - Y| - E|X - X'| - E|Y - Y'| (Székely and Rizzo, 2013), is 0 for samples of the same distribution.
-A policy travels on the terrain that it was trained for, from seeds it never saw; `two halves` is what chance makes of
-the reference's episodes, one half against the other. `--paths` draws the ways of some robots, from above.
+A moment is what the robot senses of its motion (orientation, angular_vel and vel, seen from the goal: along it, to its
+left, upward), a pair two of them that follow each other; every number is divided by its standard deviation in the
+reference. The energy distance of two samples, 2 E|X - Y| - E|X - X'| - E|Y - Y'| (Székely and Rizzo, 2013), is 0 for
+samples of the same distribution. A policy travels on the terrain that it was trained for, from seeds it never saw;
+`two halves` is what chance makes of the reference's episodes, one half against the other; the speed to the left of the
+goal is a mean over all moments. `--paths` draws the ways of some robots, from above.
 """
 
 import argparse
@@ -16,7 +17,6 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
-import torch
 from _table import report
 from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
@@ -26,7 +26,7 @@ from poise.training.comparison import contender, measure
 from poise.training.environments import control_step, make_vector_env, within_bounds
 from poise.training.seeds import EVALUATION_SEED
 
-COMPONENTS = ("orientation", "angular_vel", "vel", "goal")
+COMPONENTS = ("orientation", "angular_vel", "vel")
 FINEST = 1e-3
 """What is steadier in the reference is measured in this, in units of the observation."""
 SAMPLES = 3000
@@ -47,8 +47,16 @@ def some(pairs: Pairs, seed: int = 0) -> Pairs:
 
 def pairs(motion: ReferenceMotion) -> Pairs:
     """(P, F) what was sensed of moments and of those that followed them, side by side."""
-    joined = [moments[name] for moments in motion.pairs() for name in COMPONENTS]
-    return torch.cat(joined, dim=1).double().numpy()
+    joined = [seen_from_goal(moments, name) for moments in motion.pairs() for name in COMPONENTS]
+    return np.concatenate(joined, axis=1)
+
+
+def seen_from_goal(moments: Mapping[str, Any], name: str) -> Pairs:
+    """(T, 3) a vector's parts along the goal, to its left and upward."""
+    goal, vector = (np.asarray(moments[part], np.float64) for part in ("goal", name))
+    along = (vector[:, :2] * goal).sum(axis=1)
+    left = goal[:, 0] * vector[:, 1] - goal[:, 1] * vector[:, 0]
+    return np.stack([along, left, vector[:, 2]], axis=1)
 
 
 def policy_motion(run: Path, robots: int, seed: int) -> ReferenceMotion:
@@ -58,7 +66,7 @@ def policy_motion(run: Path, robots: int, seed: int) -> ReferenceMotion:
     agent, (observation, _) = rival.agent_for(env), env.reset(seed=seed)
     moments, begins, begun = [], [], np.ones(robots, bool)
     for _ in range(DECISIONS):
-        moments.append({name: observation[name] for name in COMPONENTS})
+        moments.append({name: observation[name] for name in (*COMPONENTS, "goal")})
         begins.append(begun)
         observation, _, terminated, truncated, _ = env.step(within_bounds(agent.act(observation), env))
         begun = terminated | truncated
@@ -69,12 +77,10 @@ def policy_motion(run: Path, robots: int, seed: int) -> ReferenceMotion:
 
 
 def paths(motion: ReferenceMotion) -> list[NDArray[np.float64]]:
-    """(T, 2) how far some robots have gone along their goal and to its left, m, by the speeds that they sensed."""
-    goal, velocity = (motion.states[name].astype(np.float64) for name in ("goal", "vel"))
-    along = (velocity[:, :2] * goal).sum(axis=1)
-    aside = goal[:, 0] * velocity[:, 1] - goal[:, 1] * velocity[:, 0]
-    steps = motion.control_step * np.stack([along, aside], axis=1)
-    episodes = np.split(steps, np.flatnonzero(motion.starts)[1:])
+    """(T, 2) how far some robots have gone along their goal and to its left, m."""
+    episodes = np.split(
+        motion.control_step * seen_from_goal(motion.states, "vel")[:, :2], np.flatnonzero(motion.starts)[1:]
+    )
     return [np.cumsum(episode, axis=0) for episode in episodes[:DRAWN]]
 
 
@@ -113,9 +119,11 @@ def main() -> None:
         distance = energy_distance(some(pairs(motions[run.name]) / scale), reference)
         evaluation = measure(contender(str(run)), options.episodes, options.seed)
         results[run.name] = {"distance": distance, **evaluation.summary()}
-    rows = [[name, f"{result['distance']:.3f}", *_outcome(result)] for name, result in results.items()]
+    for name, motion in motions.items():
+        results.setdefault(name, {})["aside"] = float(seen_from_goal(motion.states, "vel")[:, 1].mean())
+    rows = [[name, *_shown(result)] for name, result in results.items()]
     title = f"Distance from {options.motion.name}; {options.episodes} episodes from seed {options.seed}"
-    columns = ("motion", "distance", "return", "success", "speed, m/s")
+    columns = ("motion", "distance", "to the left, m/s", "along the goal, m/s", "return", "success")
     report(title, columns, rows, results, options.json, ("poise", "mujoco", "torch"))
     if options.paths is not None:
         draw_paths(motions, options.paths)
@@ -126,12 +134,14 @@ def _one_after_another(moments: list[NDArray[Any]]) -> NDArray[Any]:
     return np.concatenate(np.swapaxes(np.stack(moments), 0, 1))
 
 
-def _outcome(result: dict[str, Any]) -> list[str]:
+def _shown(result: dict[str, Any]) -> list[str]:
+    """A row of the table; a dash for what is not known of this motion."""
+    told = [f"{result[name]:.3f}" if name in result else "–" for name in ("distance", "aside")]
     if "return" not in result:
-        return ["–"] * 3
+        return [*told, *["–"] * 3]
     value = result["return"]
     shown = f"{value['mean']:.1f} ({value['low']:.1f} to {value['high']:.1f})"
-    return [shown, f"{result['success_rate']['mean']:.2f}", f"{result['speed']['mean']:.3f}"]
+    return [*told, f"{result['speed']['mean']:.3f}", shown, f"{result['success_rate']['mean']:.2f}"]
 
 
 if __name__ == "__main__":
