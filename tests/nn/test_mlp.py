@@ -40,7 +40,10 @@ def test_without_an_output_layer_the_last_is_nonlinear() -> None:
     assert (MlpModel(3, [16], None, nn.ReLU)(torch.randn(50, 3)) >= 0).all()
 
 
-@pytest.mark.parametrize(("name", "cls"), [("elu", nn.ELU), ("LeakyReLU", nn.LeakyReLU), ("TANH", nn.Tanh)])
+@pytest.mark.parametrize(
+    ("name", "cls"),
+    [("elu", nn.ELU), ("LeakyReLU", nn.LeakyReLU), ("TANH", nn.Tanh), ("lrelu", nn.LeakyReLU), ("crelu", nn.ReLU)],
+)
 def test_activations_by_name(name: str, cls: type[nn.Module]) -> None:
     assert get_activation_Cls(name) is cls
 

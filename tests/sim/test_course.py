@@ -161,3 +161,8 @@ def test_impossible_courses_are_refused(options: dict[str, Any], words: str) -> 
 def test_a_field_ahead_needs_a_course() -> None:
     with pytest.raises(InvalidValueError, match="set terrain.kind to 'course'"):
         gym.make_vec("poise/Ballbot-v0", num_envs=1, field_ahead={"enabled": True})
+    course = {"kind": "course", "height": 0.3}
+    with pytest.raises(InvalidValueError, match="what is ahead along y"):
+        gym.make_vec(
+            "poise/Ballbot-v0", num_envs=1, terrain=course, field_ahead={"enabled": True}, goal={"kind": "sampled"}
+        )
