@@ -12,6 +12,7 @@ from poise.errors import MissingFileError, PoiseError
 from poise.perception.autoencoder import TinyAutoencoder
 from poise.perception.encoder_files import save_encoder
 from poise.training.callbacks import save_policy
+from poise.training.comparison import contender, measure
 from poise.training.config import RunConfig
 from poise.training.environments import make_vector_env
 from poise.training.launch import launch
@@ -149,6 +150,18 @@ def test_a_run_may_begin_with_another_ones_policy_and_goes_on_without_it(tmp_pat
     assert read_config(tmp_path / "run") == further
     one, other = (load_policy(tmp_path / name).state for name in ("run", "straight"))
     assert_same_weights(one, other)
+
+
+def test_what_estimates_stand_for_is_not_sensed_where_it_acts(tmp_path: Path) -> None:
+    blind = {"cameras": {"enabled": False}, "terrain": {"nodes": 33}, "max_steps": 40}
+    adapts = {"observations": ["orientation", "vel"], "targets": ["heights"], "replace_prob": 1.0}
+    world = {"num_envs": 2, "options": blind | {"heights": {"enabled": True, "size": 3}}}
+    start_run(config(env=world, policy={"actor": SMALL, "critic": SMALL, "adaptor": adapts}), tmp_path / "run").train()
+    told, untold = (
+        measure(contender(str(tmp_path / "run"), changes=changes), 3, 5)
+        for changes in ({}, {"env.options.heights.enabled": "false"})
+    )
+    np.testing.assert_array_equal(told.returns, untold.returns)
 
 
 def test_a_policy_of_another_architecture_is_no_beginning(tmp_path: Path) -> None:
