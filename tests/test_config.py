@@ -285,6 +285,12 @@ def test_a_base_is_read_first_and_changed_key_by_key(tmp_path: Path) -> None:
     assert load_yaml(tmp_path / "top.yaml") == expected
 
 
+def test_null_takes_a_mapping_away_on_the_command_line_as_in_a_file() -> None:
+    before = {"a": {"b": {"c": 1}, "d": 2}}
+    assert apply_overrides(before, {"a.b": "null"}) == {"a": {"d": 2}}
+    assert apply_overrides(before, {"a.d": "null", "e": "null"}) == {"a": {"b": {"c": 1}, "d": None}, "e": None}
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

@@ -74,7 +74,7 @@ VERBS = {
         data.motion,
         data.motion_options,
         "record a reference motion: an LQR drives ballbots on level ground, weaving from side to side",
-        "poise motion configs/ballbot/style.yaml --out runs/motion.safetensors --weave 0.15",
+        "poise motion configs/ballbot/style.yaml --out runs/motion.safetensors --drift 0.1",
         data.motion_settings,
     ),
     "plot": Verb(

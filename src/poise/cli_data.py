@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from poise.cli_ends import EXIT_INTERRUPTED
 from poise.cli_help import Parser, describe_settings
+from poise.errors import InvalidValueError
 from poise.files import check_destination
 from poise.shell import typed
 
@@ -136,11 +137,18 @@ def motion(options: argparse.Namespace) -> None:
     there = apply_overrides(load_yaml(options.config), of_env)
     env = parse(EnvConfig, there.get("env", {}), f"{options.config}: env")
     check_destination(options.out, makes_folder=True)
+    if options.out.exists():
+        raise InvalidValueError(f"{options.out} exists already; remove it, or name another '--out'")
     with ProgressBar(config.episodes, "motion", unit="episodes") as bar:
         motion = record_motion(config, env, bar.update)
     motion.save(options.out)
     print(f"{len(motion.starts):,} moments of {config.episodes} episodes in {options.out}")
-    print(f"next: poise train {options.config} --algorithm.name amp --algorithm.motion {options.out}")
+    discriminates = (there.get("policy") or {}).get("amp_discriminator") is not None
+    settings = f"--algorithm.name amp --algorithm.motion {options.out}"
+    settings += (
+        "" if discriminates else " --policy.amp_discriminator.observations '[orientation, angular_vel, vel, goal]'"
+    )
+    print(f"next: poise train {options.config} {settings}")
 
 
 # --- plot, report, info, demo -------------------------------------------------------------------------------------

@@ -271,7 +271,7 @@ def apply_overrides(mapping: Mapping[str, Any], overrides: Mapping[str, str]) ->
     """A copy of `mapping` with values replaced at dotted keys, e.g. `{"algorithm.gamma": "0.9"}`.
 
     A value that starts with a bracket, a brace or a quote is read as YAML; any other is one plain scalar, so that
-    `note: this #1` needs no quoting. Missing parents are made.
+    `note: this #1` needs no quoting. Missing parents are made. Null takes a mapping away, as it does in a file.
     """
     result = copy.deepcopy(dict(mapping))
     for dotted, text in overrides.items():
@@ -286,7 +286,11 @@ def apply_overrides(mapping: Mapping[str, Any], overrides: Mapping[str, str]) ->
             if not isinstance(place, dict):
                 parent = ".".join(parents[:depth])
                 raise InvalidValueError(f"cannot set '{dotted}': '{parent}' is {place!r}, which holds no keys")
-        place[last] = _read_value(text, dotted)
+        value = _read_value(text, dotted)
+        if value is None and isinstance(place.get(last), dict):
+            del place[last]
+        else:
+            place[last] = value
     return result
 
 

@@ -29,3 +29,10 @@ def test_wrong_use() -> None:
         SEGMENTS.slice("sped")
     with pytest.raises(PoiseError, match="has 8 numbers, but its segments speed, image, time have 9"):
         SEGMENTS.split(torch.zeros(3, 8))
+    parts = SEGMENTS.split(torch.zeros(3, 9))
+    with pytest.raises(PoiseError, match=r"'image' must be of shape \(..., 2, 3\), got \(3, 3, 2\)"):
+        SEGMENTS.join(parts | {"image": torch.zeros(3, 3, 2)})  # as many numbers, otherwise arranged
+    with pytest.raises(PoiseError, match=r"'image' is given for \(4,\) samples, but 'speed' for \(3,\)"):
+        SEGMENTS.join(parts | {"image": torch.zeros(4, 2, 3)})
+    with pytest.raises(PoiseError, match=r"'time' is given for \(3, 1\) samples, but 'speed' for \(3,\)"):
+        SEGMENTS.join(parts | {"time": torch.zeros(3, 1)})

@@ -1,6 +1,7 @@
 import math
-from typing import Literal
+from typing import Any, Literal
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -76,6 +77,22 @@ def test_forgetting_takes_any_kind_of_number(memory: Memory, number: torch.dtype
 def test_forgetting_takes_one_number_for_each_environment(memory: Memory, shape: tuple[int, ...]) -> None:
     with pytest.raises(PoiseError, match=r"dones must be of shape \(3,\), got"):
         forget(remembered(memory, 3), torch.zeros(shape))
+
+
+@pytest.mark.parametrize("dones", [[False, True, False], np.array([0.0, 1.0, 0.0])], ids=["list", "array"])
+def test_what_was_not_a_number_is_forgotten_too(memory: Memory, dones: Any) -> None:
+    states = remembered(memory, 3)
+    for state in states.values():
+        state[:, 1] = math.nan
+    for name, state in forget(states, dones).items():
+        assert not state[:, 1].any()
+        assert_close(state[:, [0, 2]], states[name][:, [0, 2]])
+
+
+@pytest.mark.parametrize("dones", [[2, 0, 1], [0.5, 0.0, 0.0]], ids=["indices", "shares"])
+def test_forgetting_takes_truth_values(memory: Memory, dones: list[float]) -> None:
+    with pytest.raises(PoiseError, match="dones must be truth values, one for each environment"):
+        forget(remembered(memory, 3), torch.tensor(dones))
 
 
 def test_what_it_keeps_itself(memory: Memory) -> None:

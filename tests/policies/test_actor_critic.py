@@ -139,6 +139,20 @@ def test_impossible_configurations(mapping: dict[str, object], sentence: str) ->
         parse(PolicyConfig, mapping)
 
 
+def test_arrays_are_looked_at_like_tensors(policy: ActorCritic) -> None:
+    seen = observation(5)
+    arrays = {name: value.double().numpy() for name, value in seen.items()}  # as many environments give them
+    assert_close(policy.act_inference(arrays), policy.act_inference(seen))
+    assert policy.act(arrays).shape[0] == 5
+    policy.reset(np.zeros(5, np.bool_))
+
+
+@pytest.mark.parametrize("shape", [(5, 1), (2,), (1, 2), (5, 2, 1)])
+def test_actions_of_other_shapes_are_refused_and_not_broadcast(policy: ActorCritic, shape: tuple[int, ...]) -> None:
+    with pytest.raises(PoiseError, match=r"actions must be of shape \(5.*\), got"):
+        policy.evaluate_actions(observation(5), torch.zeros(shape))
+
+
 # --- vectors, and configurations that are not the class's ------------------------------------------------------------
 
 

@@ -67,7 +67,7 @@ KINDS: dict[Kind, dict[str, Any]] = {
 PARTS: dict[str, Kind] = {"up": ActorCriticRecurrent, "down": EncoderActorCritic}
 MUTEXES: dict[Kind, dict[str, Any]] = {
     ActorCriticFieldMutex: {"reset_non_selected": "all"},
-    ActorCriticClimbMutex: {"action_smoothing_buffer_len": 2, "cmd_vel_mapping": {"up": [0.5, 1.0]}},
+    ActorCriticClimbMutex: {"kind": "climb", "action_smoothing_buffer_len": 2, "cmd_vel_mapping": {"up": [0.5, 1.0]}},
 }
 
 

@@ -61,6 +61,10 @@ def test_wrong_use(make_policy: MakePolicy) -> None:
         make_policy(**HEIGHTS, critic_encoders="shared", observations=["speed"], critic_observations=["heights"])
     with pytest.raises(PoiseError, match="has channels, but 'wind' of shape .2,. is no image"):
         make_policy(encoders={"wind": {"channels": [2], "kernel_sizes": [1], "strides": [1]}})
+    with pytest.raises(PoiseError, match="channels, kernel_sizes and strides must .* got 1, 0 and 0 of them"):
+        make_policy(encoders={"heights": {"channels": [2]}})
+    with pytest.raises(PoiseError, match="policy.encoders.heights: nothing is left of an image"):
+        make_policy(encoders={"heights": {"channels": [2], "kernel_sizes": [9], "strides": [1]}})
 
 
 def test_a_picture_may_have_its_channels_last() -> None:

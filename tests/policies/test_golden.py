@@ -38,6 +38,7 @@ from poise.policies import (
     AMPDiscriminator,
     MutexConfig,
     PolicyConfig,
+    Sequences,
     VisualDeterministicAC,
     VisualDeterministicRecurrent,
     build_policy,
@@ -104,8 +105,10 @@ def of_zoo(config: dict[str, Any], discrete: bool) -> Outputs:
         step = policy.step(seen, states)
         states = step.hidden_states
         found |= {f"mode {t}": step.distribution.mode, f"values {t}": step.values}
-    judged = policy.judge(seen, torch.tensor([0, 1, 2, 1]) if discrete else numbers(4, 2))
-    return found | {"log_probs": judged.log_probs, "entropies": judged.entropies, **judged.auxiliary_losses}
+    actions = torch.tensor([0, 1, 2, 1]) if discrete else numbers(4, 2)
+    single = {name: value[None] for name, value in seen.items()}
+    judged = policy.judge(single, actions[None], Sequences({}, torch.zeros(1, 4, dtype=torch.bool)))
+    return found | {"log_probs": judged.log_probs[0], "entropies": judged.entropies[0], **judged.auxiliary_losses}
 
 
 def of_visual(kind: Callable[..., ActorCritic]) -> Outputs:
@@ -122,7 +125,8 @@ def of_mutex(kind: type[ActorCriticFieldMutex], names: tuple[str, ...]) -> Outpu
     with torch.no_grad():
         for i, policy in enumerate(policies.values()):
             policy.actor.model[-1].bias += i
-    config = parse(MutexConfig, {"sub_policies": dict.fromkeys(names, ""), "action_smoothing_buffer_len": 2})
+    settings = {"kind": kind.kind, "sub_policies": dict.fromkeys(names, "")}
+    config = parse(MutexConfig, settings | {"action_smoothing_buffer_len": 2})
     mutex = kind(policies, shapes, config, {names[0]: 0.5})
     fields = torch.tensor([[[1.0, 0, 0], [0, 1, 0.3]], [[0, 1, -0.3], [0, 1, 0.3]], [[0, 1, 0.3], [0, 1, -0.3]]])
     return {f"{t}": mutex.act_inference({"engaging_block": f, "vel": numbers(2, 3)}) for t, f in enumerate(fields)}

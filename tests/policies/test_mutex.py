@@ -20,6 +20,7 @@ from poise.policies import (
     PolicyConfig,
     build_policy,
 )
+from poise.policies.actor_critic import Shapes
 
 SHAPES = {"engaging_block": (3,), "command": (2,), "actions": (2,), "felt": (3,)}
 NAMES = ("flat", "up", "down")
@@ -28,26 +29,32 @@ LSTM = {"memory": {"hidden_size": 4}}
 ENVS = 6
 
 
-def sub_policies(space: spaces.Space[Any] | None = None, **config: Any) -> dict[str, ActorCritic]:
-    made = {}
-    for seed, name in enumerate(NAMES):
-        torch.manual_seed(seed)
-        whole = parse(PolicyConfig, {"actor": SMALL, "critic": SMALL, **config})
-        made[name] = build_policy(SHAPES, space or spaces.Box(-1, 1, (2,)), whole).eval()
-        with torch.no_grad():  # new heads hardly act
-            for parameter in made[name].actor.parameters():
-                parameter.normal_()
+def sub_policy(
+    seed: int = 0, space: spaces.Space[Any] | None = None, shapes: Shapes = SHAPES, **config: Any
+) -> ActorCritic:
+    torch.manual_seed(seed)
+    whole = parse(PolicyConfig, {"actor": SMALL, "critic": SMALL, **config})
+    made = build_policy(shapes, space or spaces.Box(-1, 1, (2,)), whole).eval()
+    with torch.no_grad():  # new heads hardly act
+        for parameter in made.actor.parameters():
+            parameter.normal_()
     return made
+
+
+def sub_policies(space: spaces.Space[Any] | None = None, **config: Any) -> dict[str, ActorCritic]:
+    return {name: sub_policy(seed, space, **config) for seed, name in enumerate(NAMES)}
 
 
 def mutex(
     kind: type[ActorCriticMutex] = ActorCriticFieldMutex,
+    /,
     policies: dict[str, ActorCritic] | None = None,
     scales: dict[str, float] | None = None,
     env_scale: float = 1.0,
     **config: Any,
 ) -> ActorCriticMutex:
-    whole = parse(MutexConfig, {"sub_policies": {name: f"runs/{name}" for name in NAMES}, **config})
+    settings = {"kind": kind.kind or "field", "sub_policies": {name: f"runs/{name}" for name in NAMES}}
+    whole = parse(MutexConfig, settings | config)
     return kind(policies or sub_policies(), SHAPES, whole, scales, env_scale)
 
 
@@ -164,6 +171,21 @@ def test_up_and_down_are_told_apart_by_the_height() -> None:
         (lambda: mutex(command="command", cmd_vel_mapping={"up": [1.0]}), "up must have 2 numbers.*got 1"),
         (lambda: mutex(command="command", cmd_vel_mapping={"up": [[2.0, 1.0], 0]}), "must be .lowest, highest."),
         (lambda: mutex(policies=sub_policies(spaces.Discrete(3))), "'flat' chooses among discrete actions"),
+        (
+            lambda: mutex(policies=sub_policies() | {"up": sub_policy(space=spaces.Box(-1, 1, (4,)))}),
+            "widths: {'flat': 2, 'up': 4, 'down': 2}",
+        ),
+        (
+            lambda: mutex(policies=sub_policies() | {"up": sub_policy(shapes=SHAPES | {"felt": (5,)})}),
+            r"'up' looks at 'felt' of shape \(5,\), which is \(.*\) here",
+        ),
+        (
+            lambda: mutex(policies=sub_policies() | {"down": sub_policy(shapes={"wind": (1,)})}),
+            r"'down' looks at 'wind' of shape \(1,\), which is not there",
+        ),
+        (lambda: mutex(scales={"flt": 0.5}), "action_scales names 'flt'.*did you mean 'flat'"),
+        (lambda: mutex(kind="climb"), "ActorCriticFieldMutex needs a MutexConfig of kind 'field', got 'climb'"),
+        (lambda: mutex().act_inference({"felt": torch.zeros(2, 3)}), "no component 'engaging_block'; it has felt"),
         (lambda: parse(MutexConfig, {"sub_policies": {}}), "sub_policies"),
         (lambda: parse(MutexConfig, {"sub_policies": {"forward": "a"}}), "torch reserves, got 'forward'"),
         (
@@ -180,3 +202,16 @@ def test_wrong_use_is_named(make: Callable[[], Any], words: str) -> None:
 def test_the_base_chooses_nothing() -> None:
     with pytest.raises(NotImplementedError, match="say which policy is to act"):
         mutex(ActorCriticMutex).act_inference(observe([0]))
+
+
+def test_robots_that_come_or_go_are_noticed() -> None:
+    policy = mutex()
+    policy.act_inference(observe([0, 1]))
+    with pytest.raises(InvalidValueError, match=r"remembers 2 environments, but looks at 3; call reset\(\)"):
+        policy.act_inference(observe([0, 1, 2]))
+
+
+def test_arrays_are_looked_at_like_tensors() -> None:
+    seen = observe([0, 1, 2])
+    arrays = {name: value.double().numpy() for name, value in seen.items()}
+    assert_close(mutex().act_inference(arrays), mutex().act_inference(seen))  # type: ignore[arg-type]

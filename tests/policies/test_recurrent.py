@@ -5,13 +5,15 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from torch import Tensor
 from torch.testing import assert_close
 
 from poise.algorithms import PPO
+from poise.errors import PoiseError
 from poise.nn import forget
-from poise.policies import ActorCritic, ActorCriticRecurrent, PolicyAgent
+from poise.policies import ActorCritic, ActorCriticRecurrent, PolicyAgent, Sequences
 from poise.storage import Rollout
 
 MEMORY = {"memory": {"hidden_size": 8, "num_layers": 2}}
@@ -88,6 +90,31 @@ def test_agents_remember_apart(make_policy: MakePolicy, observe: Observe) -> Non
     again = one.act(seen)
     np.testing.assert_allclose(again[0], first[0], rtol=1e-6)
     assert not np.allclose(again[1], first[1])
+
+
+def test_judging_needs_the_sequences(make_policy: MakePolicy, observe: Observe) -> None:
+    """Of the steps that were acted, in their order; without them the memory would be empty at each."""
+    policy = make_policy(**MEMORY)
+    seen, taken, said = [], [], []
+    for _ in range(3):
+        seen.append(observe(ENVS))
+        taken.append(policy.act(seen[-1]))
+        said.append(policy.get_actions_log_prob(taken[-1]))
+    with pytest.raises(PoiseError, match="judges actions by what went before"):
+        policy.evaluate_actions(seen[-1], taken[-1])
+    together = {name: torch.stack([each[name] for each in seen]) for name in seen[0]}
+    sequences = Sequences({}, torch.zeros(3, ENVS, dtype=torch.bool))
+    assert_close(policy.evaluate_actions(together, torch.stack(taken), sequences)[0], torch.stack(said))
+
+
+def test_states_that_are_no_states_of_the_policy_are_refused(make_policy: MakePolicy, observe: Observe) -> None:
+    policy = make_policy(**MEMORY)
+    policy.act(observe(ENVS))
+    with pytest.raises(PoiseError, match=f"remembers {ENVS} environments, but looks at 2; call reset"):
+        policy.act(observe(2))
+    hidden = policy.get_hidden_states()["memory_a.hidden"]
+    with pytest.raises(PoiseError, match="what 'memory_a' remembers must be hidden, cell, got hidden"):
+        policy.infer(observe(ENVS), {"memory_a.hidden": hidden})
 
 
 def test_the_critics_memory_learns_at_the_critics_rate(make_policy: MakePolicy) -> None:

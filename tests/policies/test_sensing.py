@@ -137,7 +137,11 @@ def test_an_encoder_refuses_images_clipped_elsewhere(encoder: FrozenDepthEncoder
 def test_what_cannot_be_sensed_is_refused(encoder: FrozenDepthEncoder) -> None:
     with pytest.raises(PoiseError, match=r"holds images \(rgbd_0, rgbd_1\) but policy.encoder names no encoder"):
         Sensing(SPACE, None, 2, STEP)
-    with pytest.raises(PoiseError, match="holds no speed, which a policy or .*; the environment gives .*vel"):
+    with pytest.raises(PoiseError, match="holds no 'speed', which a policy or .*; the environment gives .*vel"):
         Sensing(SPACE, encoder, 2, STEP, ("vel", "speed"))
+    with pytest.raises(PoiseError, match="holds no 'vle', .*did you mean 'vel'"):
+        Sensing(SPACE, encoder, 2, STEP, ("vle",))
+    with pytest.raises(PoiseError, match="policy.encoder is to encode rgbd_0, rgbd_1, for which policy.encoders has"):
+        Sensing(SPACE, encoder, 2, STEP, learned=["rgbd_0", "rgbd_1"])
     with pytest.raises(PoiseError, match="no policy for the observation observation of Discrete"):
         Sensing(spaces.Discrete(3), None, 2, STEP)

@@ -128,7 +128,12 @@ def test_what_does_not_go_together_is_refused(runs: dict[str, Path], tmp_path: P
     for options, words in (
         ({"decimation": 10}, "'flat' decides every 10 ms, but the environment wants a decision every 20 ms"),
         ({"action_increment": 0.5}, "'flat' and the environment differ in what actions do"),
-        ({"field_ahead": {"enabled": False}}, "holds no engaging_block, which"),
+        (
+            {"field_ahead": OPTIONS["field_ahead"] | {"signed": True}},
+            "kind is 'field', which needs .*signed to be false",
+        ),
+        ({"mutex": {"kind": "climb"}}, "kind is 'climb', which needs env.options.field_ahead.signed to be true"),
+        ({"field_ahead": {"enabled": False}}, "holds no 'engaging_block', which"),
         ({"action_increment": 0.2, "mutex": {"last_action": "actions"}}, "last_action rescales 'actions', but with"),
     ):
         config = whole(runs, options.pop("mutex", None), **options)

@@ -11,6 +11,7 @@ from poise.config import parse
 from poise.errors import MissingFileError, PoiseError
 from poise.perception.autoencoder import TinyAutoencoder
 from poise.perception.encoder_files import save_encoder
+from poise.policies import PolicyConfig
 from poise.training.callbacks import save_policy
 from poise.training.comparison import contender, measure
 from poise.training.config import RunConfig
@@ -84,6 +85,9 @@ def test_the_guides_own_mixin_is_trained_resumed_and_read(tmp_path: Path, monkey
     assert "code.weight" in one
     assert_same_weights(one, other)
     assert "update/code_loss" in (tmp_path / "run" / "progress.csv").read_text()
+    estimated = {"observations": ["orientation"], "targets": ["vel"], "replace_prob": 1.0}
+    both = coded.model_copy(update={"policy": parse(PolicyConfig, policy | {"estimator": estimated})})
+    start_run(both, tmp_path / "both").train()  # the code is of the estimate, which stands for the velocity
 
 
 @pytest.mark.parametrize(
@@ -92,7 +96,7 @@ def test_the_guides_own_mixin_is_trained_resumed_and_read(tmp_path: Path, monkey
         ("nowhere:Mixin", "cannot import 'nowhere' of 'nowhere:Mixin'"),
         ("poise.policies:EstimatorMixn", "no ActorCritic called 'EstimatorMixn'; did you mean 'EstimatorMixin'"),
         ("poise.errors:PoiseError", "no ActorCritic called 'PoiseError'; it has none"),
-        ("SquaresMixin", "mixins"),
+        ("SquaresMixin", "policy.mixins must each be 'module:Class', got 'SquaresMixin'"),
     ],
 )
 def test_a_mixin_that_is_not_there(mixin: str, words: str, tmp_path: Path) -> None:

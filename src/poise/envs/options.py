@@ -109,6 +109,10 @@ class HeightScanOptions(Config):
         return size
 
 
+ENGAGING_BLOCK = "engaging_block"
+"""Name of the component that tells the field ahead."""
+
+
 class FieldAheadOptions(Config):
     """The field of a course ahead as `engaging_block`, one-hot: flat, rough, uphill, downhill."""
 

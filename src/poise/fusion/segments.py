@@ -37,7 +37,7 @@ class ObsSegments:
         Raises:
             InvalidValueError: there is none of that name.
         """
-        return _named(name, self._slices)
+        return component(name, self._slices)
 
     def in_order(self, names: Iterable[str]) -> list[str]:
         """Components of these names, in the order in which they lie, whatever order is asked for.
@@ -72,17 +72,34 @@ class ObsSegments:
         """{name: (..., *shape)} to (..., size), or only some of them; in the order in which they lie.
 
         Raises:
-            InvalidValueError: a component is missing.
+            InvalidValueError: a component is missing, of another shape, or of other leading axes than the first.
         """
-        chosen = self.shapes if names is None else self.in_order(names)
-        return torch.cat([self._flat(name, _named(name, components)) for name in chosen], dim=-1)
+        chosen = list(self.shapes if names is None else self.in_order(names))
+        flat = [self._flat(name, component(name, components)) for name in chosen]
+        for name, part in zip(chosen, flat, strict=True):
+            if part.shape[:-1] != flat[0].shape[:-1]:
+                raise InvalidValueError(
+                    f"'{name}' is given for {tuple(part.shape[:-1])} samples, but '{chosen[0]}' for "
+                    f"{tuple(flat[0].shape[:-1])}"
+                )
+        return torch.cat(flat, dim=-1)
 
     def _flat(self, name: str, value: Tensor) -> Tensor:
-        dims = len(self.shapes[name])
-        return value.flatten(-dims) if dims else value[..., None]
+        shape = self.shapes[name]
+        if not shape:
+            return value[..., None]
+        if tuple(value.shape[-len(shape) :]) != shape:
+            expected = ", ".join(map(str, shape))
+            raise InvalidValueError(f"'{name}' must be of shape (..., {expected}), got {tuple(value.shape)}")
+        return value.flatten(-len(shape))
 
 
-def _named(name: str, components: Mapping[str, Component]) -> Component:
+def component(name: str, components: Mapping[str, Component]) -> Component:
+    """One of an observation's components.
+
+    Raises:
+        InvalidValueError: there is none of that name.
+    """
     if name not in components:
         raise InvalidValueError(
             f"the observation has no component '{name}'{did_you_mean(name, components)}; it has {', '.join(components)}"

@@ -7,6 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from poise.errors import InvalidValueError
+
 _LOG_TWO_PI = math.log(2.0 * math.pi)
 
 
@@ -56,7 +58,12 @@ class DiagonalGaussian:
             return self.mean + self.std * (torch.randn_like(self.mean) if noise is None else noise)
 
     def log_prob(self, actions: Tensor) -> Tensor:
-        """(...) log density of actions (..., A): -(z² + log 2 pi)/2 - log sigma, summed over components."""
+        """(...) log density of actions (..., A): -(z² + log 2 pi)/2 - log sigma, summed over components.
+
+        Raises:
+            InvalidValueError: there is not one action for each distribution.
+        """
+        _check_shape(actions, self.mean.shape)
         z = (actions - self.mean) * torch.exp(-self.log_std)
         return (-0.5 * (z * z + _LOG_TWO_PI) - self.log_std).sum(-1)
 
@@ -100,7 +107,12 @@ class Categorical:
         return torch.multinomial(flat, 1).reshape(self.log_probs.shape[:-1]) + self._start
 
     def log_prob(self, actions: Tensor) -> Tensor:
-        """(...) log probability of actions (...)."""
+        """(...) log probability of actions (...).
+
+        Raises:
+            InvalidValueError: there is not one action for each distribution.
+        """
+        _check_shape(actions, self.log_probs.shape[:-1])
         return self.log_probs.gather(-1, (actions.long() - self._start).unsqueeze(-1)).squeeze(-1)
 
     def entropy(self) -> Tensor:
@@ -110,6 +122,12 @@ class Categorical:
     def kl_from(self, other: Tensor) -> Tensor:
         """(...) KL(other || self)."""
         return (other.exp() * (other - self.log_probs)).sum(-1)
+
+
+def _check_shape(actions: Tensor, expected: torch.Size) -> None:
+    """Others would be broadcast, and judged as actions that nobody took."""
+    if actions.shape != expected:
+        raise InvalidValueError(f"actions must be of shape {tuple(expected)}, got {tuple(actions.shape)}")
 
 
 class GaussianHead(nn.Module):

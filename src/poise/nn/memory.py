@@ -1,8 +1,9 @@
 """Recurrent memory, in steps while acting and in whole sequences while learning."""
 
 from collections.abc import Mapping
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from poise.errors import InvalidValueError
@@ -111,14 +112,29 @@ class Memory(nn.Module):
         return outputs, dict(zip(self.state_names, after if len(given) == 2 else (after,), strict=True))
 
 
-def forget(states: States, dones: Tensor) -> dict[str, Tensor]:
-    """States (L, N, H) with nothing in them of environments (N,) whose episode is over; `dones` of any number type.
+def forget(states: States, dones: Any) -> dict[str, Tensor]:
+    """States (L, N, H) with nothing in them of environments whose episode is over, whatever was remembered of them.
+
+    Args:
+        states: by name.
+        dones: (N,) truth values, or numbers that are 0 or 1: a tensor, an array or a list.
 
     Raises:
-        InvalidValueError: `dones` is not one number for each environment.
+        InvalidValueError: `dones` is not one truth value for each environment.
     """
+    over = _truths(dones)
     for state in states.values():
-        if dones.shape != state.shape[1:2]:
-            raise InvalidValueError(f"dones must be of shape ({state.shape[1]},), got {tuple(dones.shape)}")
-    going_on = ~dones.bool()
-    return {name: state * going_on[:, None] for name, state in states.items()}
+        if over.shape != state.shape[1:2]:
+            raise InvalidValueError(f"dones must be of shape ({state.shape[1]},), got {tuple(over.shape)}")
+    return {name: state.masked_fill(over.to(state.device)[:, None], 0.0) for name, state in states.items()}
+
+
+def _truths(dones: Any) -> Tensor:
+    """`dones` as bool; indices of environments are no truth values."""
+    given = torch.as_tensor(dones)
+    if given.dtype != torch.bool and not ((given == 0) | (given == 1)).all():
+        raise InvalidValueError(
+            "dones must be truth values, one for each environment, or numbers that are 0 or 1; "
+            f"got {given.flatten()[:4].tolist()}, of {given.dtype}"
+        )
+    return given.bool()

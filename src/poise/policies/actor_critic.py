@@ -126,13 +126,24 @@ class ActorCritic(Configured, Realignable):
         threads at once: nothing in the policy may change.
 
         Args:
-            observation, actions: of B samples, or of T steps of N environments with `sequences`.
-            sequences: what a recurrent policy needs to know of them.
+            observation, actions: of B samples, {name: (B, ...)} and (B, A) or (B,); with `sequences` of T steps of N
+                environments, {name: (T, N, ...)} and (T, N, A) or (T, N).
+            sequences: what a policy with memory needs to know of them, `Sequences(hidden_states, starts)`: what it
+                remembered before the first step (`get_hidden_states`; {} for nothing), and (T, N) bool, an episode
+                starts with this step.
+
+        Raises:
+            InvalidValueError: the policy has memory and there are no sequences, or a shape is wrong.
         """
+        if self.is_recurrent and sequences is None:
+            raise InvalidValueError(
+                "a policy with memory judges actions by what went before: give whole sequences, (T, N, ...), with "
+                "Sequences(hidden_states, starts)"
+            )
         look = self._look(observation, {}) if sequences is None else self._look(observation, *sequences)
         distribution, values = self._distribution(look), self._values(look)
         log_probs, entropies = distribution.log_prob(actions), distribution.entropy()
-        return Judgement(distribution, log_probs, entropies, values, self.auxiliary_losses(look))
+        return Judgement(distribution, log_probs, entropies, values, _scalars(self.auxiliary_losses(look)))
 
     def evaluate_actions(
         self, observation: AnyObservation, actions: Tensor, sequences: Sequences | None = None
@@ -326,6 +337,15 @@ class ActorCritic(Configured, Realignable):
         """Lower the actions' standard deviations that exceed `max_std`; categorical actions have none."""
         if isinstance(self.head, GaussianHead):
             self.head.limit_std(max_std)
+
+
+def _scalars(losses: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Losses that can be added to others; those of a mixin of somebody's own may be anything."""
+    for name, loss in losses.items():
+        if not isinstance(loss, Tensor) or loss.dim():
+            got = f"of shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else f"a {type(loss).__name__}"
+            raise InvalidValueError(f"the auxiliary loss '{name}' must be a tensor with one number, got {got}")
+    return losses
 
 
 def _head(action_space: spaces.Space[Any], config: PolicyConfig) -> tuple[int, nn.Module]:

@@ -62,4 +62,4 @@ class PolicyAgent:
 
     def reset(self, dones: NDArray[np.bool_]) -> None:
         """Forget the robots whose episode is over."""
-        self._states = forget(self._states, torch.from_numpy(dones))
+        self._states = forget(self._states, dones)

@@ -31,9 +31,9 @@ def build_policy(shapes: Shapes, action_space: spaces.Space[Any], config: Policy
         raise InvalidValueError(
             "policy.mutex names finished policies, so there is nothing to train; measure them: 'poise evaluate CONFIG'"
         )
-    mixins = _imported(config.mixins)
-    mixins += [PrivilegeEstimatorMixin] if config.adaptor else []
+    mixins: list[type[ActorCritic]] = [PrivilegeEstimatorMixin] if config.adaptor else []
     mixins += [EstimatorMixin] if config.estimator else []
+    mixins += _imported(config.mixins)  # they find estimates in place of what these stand for, and nothing encoded yet
     mixins += [EncoderActorCriticMixin] if config.encoders else []
     mixins += [AmpMixin] if config.amp_discriminator else []
     base = ActorCriticRecurrent if config.memory else ActorCritic

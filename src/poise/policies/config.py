@@ -1,5 +1,6 @@
 """What a policy is made of."""
 
+import re
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
@@ -61,6 +62,16 @@ class EncoderConfig(Config):
     channels: Widths = Field((), description="of convolutions before all that, for images; none by default")
     kernel_sizes: tuple[int, ...] = Field((), description="of the convolutions")
     strides: tuple[int, ...] = Field((), description="of the convolutions")
+
+    @model_validator(mode="after")
+    def _as_many(self) -> Self:
+        lengths = [len(values) for values in (self.channels, self.kernel_sizes, self.strides)]
+        if len(set(lengths)) > 1:
+            raise ValueError(
+                "channels, kernel_sizes and strides must have an entry for each convolution, got "
+                f"{lengths[0]}, {lengths[1]} and {lengths[2]} of them"
+            )
+        return self
 
 
 class EstimatorConfig(Config):
@@ -168,8 +179,8 @@ class PolicyConfig(Config):
     amp_discriminator: DiscriminatorConfig | None = Field(
         None, description="tells its motion from a reference, for algorithm.name 'amp'"
     )
-    mixins: tuple[Annotated[str, Field(pattern=r"^[\w.]+:\w+$")], ...] = Field(
-        (), description="classes of your own, 'module:Class' on Python's path, upon those that the rest asks for"
+    mixins: tuple[str, ...] = Field(
+        (), description="classes of your own on Python's path, ['module:Class'], upon those that the rest asks for"
     )
     mutex: MutexConfig | None = Field(None, description="finished policies to take turns, in place of a new one")
     init_std: float = Field(1.0, gt=0, description="initial standard deviation of the actions")
@@ -227,6 +238,16 @@ class PolicyConfig(Config):
         if self.observations is None or self.critic_observations is None:
             return self.observations
         return tuple(dict.fromkeys(self.observations + self.critic_observations))
+
+    @field_validator("mixins")
+    @classmethod
+    def _places(cls, mixins: tuple[str, ...]) -> tuple[str, ...]:
+        unfit = [place for place in mixins if not re.fullmatch(r"[\w.]+:\w+", place)]
+        if unfit:
+            raise ValueError(f"must each be 'module:Class', got '{unfit[0]}'")
+        if len(set(mixins)) < len(mixins):
+            raise ValueError(f"must name no class twice, got {list(mixins)}")
+        return mixins
 
     @field_validator("obs_segments")
     @classmethod

@@ -1,11 +1,13 @@
 """What a policy's class has to do with its configuration."""
 
-from torch import Tensor, nn
+from collections.abc import Mapping
+
+from torch import nn
 
 from poise.errors import InvalidValueError
 from poise.fusion import ObsSegments
 from poise.policies.config import MemoryConfig, PolicyConfig
-from poise.policies.look import AnyObservation, TensorObservation
+from poise.policies.look import AnyObservation, TensorObservation, as_tensor, tensors
 
 SECTIONS = ("memory", "encoders", "estimator", "adaptor", "amp_discriminator")
 """Of the configuration, each of which is for a class or a mixin."""
@@ -42,13 +44,14 @@ class Configured(nn.Module):
         return None
 
     def named(self, observation: AnyObservation) -> TensorObservation:
-        """An observation's components by name; of a vector, those that `config.obs_segments` names.
+        """An observation's components by name, as tensors; of a vector, those that `config.obs_segments` names.
 
         Raises:
             InvalidValueError: it is a vector, and nothing names its numbers, or those of another length.
         """
-        if not isinstance(observation, Tensor):
-            return observation
+        if isinstance(observation, Mapping):
+            return tensors(observation)
+        observation = as_tensor(observation)
         if self._vector is None:
             raise InvalidValueError(
                 f"the observation is a vector of {observation.shape[-1]} numbers; name them in policy.obs_segments"

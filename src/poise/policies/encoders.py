@@ -38,9 +38,12 @@ class ComponentEncoder(nn.Module):
         image = shape if len(shape) == 3 else (1, *shape)
         channels_last = image[-1] <= 4 < image[0]  # as gymnasium's pictures are
         layers = config.channels, config.kernel_sizes, config.strides
-        self.model = Conv2dHeadModel(
-            image, *layers, hidden, output, nonlinearity=config.activation, channels_last=channels_last
-        )
+        try:
+            self.model = Conv2dHeadModel(
+                image, *layers, hidden, output, nonlinearity=config.activation, channels_last=channels_last
+            )
+        except InvalidValueError as error:
+            raise InvalidValueError(f"policy.encoders.{name}: {error}") from None
 
     def forward(self, component: Tensor) -> Tensor:
         """(..., *shape) to (..., latent_size)."""

@@ -42,7 +42,12 @@ class StateEstimator(nn.Module):
         self.name = name
         self.config = config
         self._actor = actor
-        critic.in_order(config.targets)  # refuses what is not there
+        for key, names, seen in (("targets", config.targets, critic), ("observations", config.observations, actor)):
+            try:
+                seen.in_order(names)
+            except InvalidValueError as error:
+                reader = "critic" if seen is critic else "actor"
+                raise InvalidValueError(f"policy.{name}.{key} are of what the {reader} sees: {error}") from None
         self._targets = ObsSegments({target: critic.shapes[target] for target in config.targets})
         self.memory: AnyMemory | None = None
         if config.use_actor_rnn:

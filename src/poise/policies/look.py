@@ -1,10 +1,13 @@
 """One look of a policy at observations: what it sees, what it remembers, and what was worked out on the way."""
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
+import torch
 from torch import Tensor
 
+from poise.errors import InvalidValueError
 from poise.nn import AnyMemory, ChangeMemory
 
 TensorObservation = Mapping[str, Tensor]
@@ -12,6 +15,16 @@ AnyObservation = TensorObservation | Tensor
 """Components by name, or the vector of all."""
 HiddenStates = Mapping[str, Tensor]
 """Everything a policy remembers, flat: the memory's name, a dot, the state's name; (L, N, any) each."""
+
+
+def tensors(observation: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Components as policies take them: what environments give are arrays, often of float64."""
+    return {name: as_tensor(value) for name, value in observation.items()}
+
+
+def as_tensor(value: Any) -> Tensor:
+    """A tensor as it is; anything else that numpy understands as float32."""
+    return value if isinstance(value, Tensor) else torch.as_tensor(np.asarray(value, np.float32))
 
 
 class Sequences(NamedTuple):
@@ -62,8 +75,26 @@ class Look:
 
     def _states_of(self, name: str, memory: AnyMemory, features: Tensor) -> dict[str, Tensor]:
         """What a memory starts with."""
-        states = {key: self.states[f"{name}.{key}"] for key in memory.state_names if f"{name}.{key}" in self.states}
-        return states or memory.initial_states(features.shape[-2])
+        before = f"{name}."
+        states = {key.removeprefix(before): state for key, state in self.states.items() if key.startswith(before)}
+        if not states:
+            return memory.initial_states(features.shape[-2])
+        if set(states) != set(memory.state_names):
+            raise InvalidValueError(
+                f"what '{name}' remembers must be {', '.join(memory.state_names)}, got {', '.join(states)}"
+            )
+        check_same(states[memory.state_names[0]].shape[1], features.shape[-2])
+        return states
+
+
+def check_same(remembered: int, given: int) -> None:
+    """Who is looked at must be who was remembered.
+
+    Raises:
+        InvalidValueError: there are more or fewer.
+    """
+    if remembered != given:
+        raise InvalidValueError(f"the policy remembers {remembered} environments, but looks at {given}; call reset()")
 
 
 class Calibration(Look):

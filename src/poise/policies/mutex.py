@@ -9,16 +9,17 @@ not act are to forget. What is remembered of robots whose episode is over is cle
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from poise.errors import InvalidValueError, did_you_mean
+from poise.fusion import component
 from poise.nn import CategoricalHead, forget
 from poise.policies.actor_critic import ActorCritic, Shapes
 from poise.policies.config import MutexConfig
-from poise.policies.look import HiddenStates, TensorObservation
+from poise.policies.look import HiddenStates, TensorObservation, check_same, tensors
 
 
 class ActorCriticMutex(nn.Module):
@@ -46,38 +47,38 @@ class ActorCriticMutex(nn.Module):
         env_action_scale: float = 1.0,
     ) -> None:
         super().__init__()
-        missing = [name for name in config.sub_policies if name not in policies]
-        if missing:
+        if self.kind is not None and config.kind != self.kind:
             raise InvalidValueError(
-                f"the sub-policy '{missing[0]}' is missing; there are {', '.join(policies) or 'none'}"
+                f"{type(self).__name__} needs a MutexConfig of kind '{self.kind}', got '{config.kind}'"
             )
-        discrete = [name for name in config.sub_policies if isinstance(policies[name].head, CategoricalHead)]
-        if discrete:
-            raise InvalidValueError(
-                f"the sub-policy '{discrete[0]}' chooses among discrete actions, which cannot be scaled and averaged"
-            )
+        _check_policies(policies, config.sub_policies, shapes)
         self.config = config
         self.names = tuple(config.sub_policies)
         self.submodules = nn.ModuleDict({name: policies[name] for name in self.names})
         self.is_recurrent = any(policies[name].is_recurrent for name in self.names)
         scales = action_scales or {}
+        _refuse_unknown("action_scales", scales, self.names)
         self._scales = {name: scales.get(name, 1.0) / env_action_scale for name in self.names}
         needed = {"selector": config.selector, "command": config.command, "last_action": config.last_action}
-        for key, component in needed.items():
-            if component is not None and component not in shapes:
+        for key, name in needed.items():
+            if name is not None and name not in shapes:
                 raise InvalidValueError(
-                    f"{key} is '{component}', which the observation does not hold"
-                    f"{did_you_mean(component, shapes)}; it holds {', '.join(shapes)}"
+                    f"{key} is '{name}', which the observation does not hold"
+                    f"{did_you_mean(name, shapes)}; it holds {', '.join(shapes)}"
                 )
         self._check_selector(_width(shapes[config.selector]))
         self._commands = _Commands(config, self.names, shapes)
         self.hidden_states: dict[str, Tensor] = {}
+
+    kind: str | None = None
+    """Of the `MutexConfig` that a class is for; None for any."""
 
     # --- states in, states out ------------------------------------------------------------------------------------
 
     @torch.no_grad()
     def infer(self, observation: TensorObservation, states: HiddenStates) -> tuple[Tensor, dict[str, Tensor]]:
         """Actions (N, A), and what is remembered after them."""
+        observation = tensors(observation)
         weights, after = self._smoothed(self.get_policy_selection(observation), states)
         commands = self._commands.drawn(states, weights)
         after |= commands
@@ -89,7 +90,7 @@ class ActorCriticMutex(nn.Module):
             decided, own = policy.infer(seen, own)
             actions = actions + weights[:, i, None] * self._scales[name] * decided
             if self._forgets(i):
-                own = {key: state * (weights[:, i] > 0)[:, None] for key, state in own.items()}
+                own = forget(own, weights[:, i] <= 0)
             after |= {f"{name}.{key}": state for key, state in own.items()}
         return actions, after
 
@@ -111,6 +112,7 @@ class ActorCriticMutex(nn.Module):
         """(N, P) weights: the mean of the latest selections, of which the first counts for all that were not yet."""
         length = self.config.action_smoothing_buffer_len
         before = states.get("mutex.selection", selection.new_zeros(length, *selection.shape))
+        check_same(before.shape[1], selection.shape[0])
         begun = before.sum(dim=(0, 2)) > 0
         moved = torch.cat([before[1:], selection[None]])
         buffer = torch.where(begun[None, :, None], moved, selection[None].expand(length, -1, -1))
@@ -143,9 +145,11 @@ class ActorCriticMutex(nn.Module):
 class ActorCriticFieldMutex(ActorCriticMutex):
     """The selector has one number for each policy, and the largest one's acts; the first where all are zero."""
 
+    kind = "field"
+
     def get_policy_selection(self, observation: TensorObservation) -> Tensor:
         """(N, P) one-hot."""
-        ahead = observation[self.config.selector].flatten(1)
+        ahead = component(self.config.selector, observation).flatten(1)
         return nn.functional.one_hot(ahead.argmax(dim=1), len(self.names)).to(ahead.dtype)
 
     def _check_selector(self, width: int) -> None:
@@ -163,9 +167,11 @@ class ActorCriticClimbMutex(ActorCriticFieldMutex):
     is the one for going down, the one before it for going up.
     """
 
+    kind = "climb"
+
     def get_policy_selection(self, observation: TensorObservation) -> Tensor:
         """(N, P) one-hot."""
-        ahead = observation[self.config.selector].flatten(1)
+        ahead = component(self.config.selector, observation).flatten(1)
         field, height = ahead[:, :-1].argmax(dim=1), ahead[:, -1]
         last = len(self.names) - 1
         down = (field == last - 1) & (height < 0) & (ahead[:, :-1] > 0).any(dim=1)
@@ -178,12 +184,7 @@ class _Commands(nn.Module):
 
     def __init__(self, config: MutexConfig, names: Sequence[str], shapes: Shapes) -> None:
         super().__init__()
-        unknown = [name for name in config.cmd_vel_mapping if name not in names]
-        if unknown:
-            raise InvalidValueError(
-                f"cmd_vel_mapping names '{unknown[0]}'{did_you_mean(unknown[0], names)}; "
-                f"the sub-policies are {', '.join(names)}"
-            )
+        _refuse_unknown("cmd_vel_mapping", config.cmd_vel_mapping, names)
         if config.cmd_vel_mapping and config.command is None:
             raise InvalidValueError("cmd_vel_mapping commands velocities, so command must name their component")
         self._component = config.command or ""
@@ -215,6 +216,37 @@ class _Commands(nn.Module):
             return observation
         wanted = commands[f"mutex.command.{name}"][0]
         return {**observation, self._component: wanted.view_as(observation[self._component])}
+
+
+def _check_policies(policies: Mapping[str, ActorCritic], names: Iterable[str], shapes: Shapes) -> None:
+    """All are there, act alike, and see what there is to be seen."""
+    widths: dict[str, int] = {}
+    for name in names:
+        if name not in policies:
+            raise InvalidValueError(f"the sub-policy '{name}' is missing; there are {', '.join(policies) or 'none'}")
+        policy = policies[name]
+        if isinstance(policy.head, CategoricalHead):
+            raise InvalidValueError(
+                f"the sub-policy '{name}' chooses among discrete actions, which cannot be scaled and averaged"
+            )
+        for seen, shape in policy.segments["actor"].shapes.items():
+            if shapes.get(seen) != shape and not (seen in policy.config.replaced and seen not in shapes):
+                raise InvalidValueError(
+                    f"the sub-policy '{name}' looks at '{seen}' of shape {shape}, which is "
+                    f"{shapes.get(seen, 'not there')} here; the observation holds {', '.join(shapes)}"
+                )
+        widths[name] = policy.actor.output_size
+    if len(set(widths.values())) > 1:
+        raise InvalidValueError(f"the sub-policies' actions have different widths: {widths}")
+
+
+def _refuse_unknown(setting: str, given: Iterable[str], names: Sequence[str]) -> None:
+    """A name that is no sub-policy's."""
+    unknown = [name for name in given if name not in names]
+    if unknown:
+        raise InvalidValueError(
+            f"{setting} names '{unknown[0]}'{did_you_mean(unknown[0], names)}; the sub-policies are {', '.join(names)}"
+        )
 
 
 def _width(shape: tuple[int, ...]) -> int:

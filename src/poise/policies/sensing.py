@@ -10,7 +10,7 @@ from gymnasium import spaces
 from torch import Tensor
 
 from poise.envs.vision import AGE, CAMERAS
-from poise.errors import InvalidValueError
+from poise.errors import InvalidValueError, did_you_mean
 from poise.fusion import ObsSegments
 from poise.perception import EncodedCameras, FrozenDepthEncoder
 from poise.policies.config import Shape
@@ -63,6 +63,7 @@ class Sensing:
                 "or turn the cameras off (--env.options.cameras.enabled false)"
             )
         if encoder is not None:
+            _check_used(images, [name for name in self._names if name in learned and name in CAMERAS])
             _check_images({name: components[name] for name in images}, encoder)
             _check_depths(space, images, encoder.max_depth)
         self._cameras = EncodedCameras(encoder, images, num_envs, control_step, threads) if encoder and images else None
@@ -152,6 +153,15 @@ def _described(space: spaces.Space[Any]) -> str:
     return f"an array of shape {space.shape}" if isinstance(space, spaces.Box) else str(space)
 
 
+def _check_used(images: Collection[str], learned: Collection[str]) -> None:
+    """An encoder that is named has images to encode, unless there are none at all."""
+    if learned and not images:
+        raise InvalidValueError(
+            f"policy.encoder is to encode {', '.join(learned)}, for which policy.encoders has networks that learn; "
+            "leave one of the two away"
+        )
+
+
 def _check_images(images: Mapping[str, tuple[int, ...]], encoder: FrozenDepthEncoder) -> None:
     expected = (encoder.spec.channels, encoder.spec.height, encoder.spec.width)
     wrong = [f"{name} has {shape}" for name, shape in images.items() if shape != expected]
@@ -175,10 +185,10 @@ def _check_depths(space: spaces.Space[Any], images: Collection[str], max_depth: 
 
 
 def _chosen(components: Mapping[str, tuple[int, ...]], names: tuple[str, ...] | None) -> tuple[str, ...]:
-    unknown = set(names or ()) - set(components)
+    unknown = [name for name in names or () if name not in components]
     if unknown:
         raise InvalidValueError(
-            f"the observation holds no {', '.join(sorted(unknown))}, which a policy or a teacher is to see; "
-            f"the environment gives {', '.join(components)}"
+            f"the observation holds no '{unknown[0]}', which a policy or a teacher is to see"
+            f"{did_you_mean(unknown[0], components)}; the environment gives {', '.join(components)}"
         )
     return tuple(components) if names is None else names

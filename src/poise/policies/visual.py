@@ -29,7 +29,7 @@ class VisualActorCriticMixin(EncoderActorCriticMixin):
         bent = [name for name, encoder in self.config.encoders.items() if not encoder.linear]
         if bent:
             raise InvalidValueError(
-                f"{type(self).__name__} leaves latents as they are; set policy.encoders.{bent[0]}.linear"
+                f"{type(self).__name__} leaves latents as they are; set policy.encoders.{bent[0]}.linear to true"
             )
         return super().build_transform(segments, role)
 

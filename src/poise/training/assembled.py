@@ -9,6 +9,7 @@ from gymnasium.vector import VectorEnv
 
 from poise.cores import available_cores
 from poise.envs import BallbotVectorEnv
+from poise.envs.options import ENGAGING_BLOCK
 from poise.errors import InvalidValueError
 from poise.policies import ActorCritic, ActorCriticClimbMutex, ActorCriticFieldMutex, MutexConfig, PolicyAgent
 from poise.training.compatibility import check_compatible, common_encoder, trained_options
@@ -52,6 +53,7 @@ class AssembledPolicy:
                 f"policy.mutex.last_action rescales '{self.mutex.last_action}', but with env.options.action_increment "
                 "that is what the motors are told, which means the same to all; leave it away"
             )
+        self._check_selector(env)
         for name, part in self.parts.items():
             check_compatible(f"the sub-policy '{name}'", part, env)
         encoder = common_encoder({f"the sub-policy '{name}'": part.seeing for name, part in self.parts.items()})
@@ -61,6 +63,17 @@ class AssembledPolicy:
             policies[name] = part.policy(part.shapes(sensing.shapes), env.single_action_space)
         scales = _scales(self.parts, env)
         return PolicyAgent(_KINDS[self.mutex.kind](policies, sensing.shapes, self.mutex, *scales), sensing)
+
+    def _check_selector(self, env: VectorEnv[Any, Any, Any]) -> None:
+        """A ballbot's fields are told with the sign of a slope, or each by its own number."""
+        if not isinstance(env, BallbotVectorEnv) or self.mutex.selector != ENGAGING_BLOCK:
+            return
+        climbs = self.mutex.kind == "climb"
+        if env.options.field_ahead.signed != climbs:
+            raise InvalidValueError(
+                f"policy.mutex.kind is '{self.mutex.kind}', which needs env.options.field_ahead.signed to be "
+                f"{str(climbs).lower()}: with it slopes are one field, and the last number tells up from down"
+            )
 
 
 def _scales(parts: Mapping[str, TrainedPolicy], env: VectorEnv[Any, Any, Any]) -> tuple[dict[str, float], float]:

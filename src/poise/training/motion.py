@@ -17,11 +17,11 @@ from poise.training.environments import make_vector_env
 
 
 class MotionConfig(Config):
-    """A way to travel: along the goal, drifting to a side and weaving from side to side."""
+    """A way to travel: along the goal, drifting to a side or weaving from side to side."""
 
     speed: float = Field(0.15, ge=0, description="along the goal, m/s")
-    drift: float = Field(0.0, description="speed to the left of it, m/s; negative to the right")
-    weave: float = Field(0.12, ge=0, description="largest speed to either side, m/s")
+    drift: float = Field(0.1, description="speed to the left of it, m/s; negative to the right")
+    weave: float = Field(0.0, ge=0, description="largest speed to either side, m/s")
     frequency: float = Field(0.5, gt=0, description="of the weaving, Hz")
     episodes: int = Field(32, ge=1, description="how many, side by side")
     seconds: float = Field(8.0, gt=0, description="length of each, s")

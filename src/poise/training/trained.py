@@ -175,13 +175,14 @@ class TrainedPolicy:
                 shutil.copytree(self.run / ENCODER, folder / ENCODER, dirs_exist_ok=True)
 
 
-def load_policy(path: Path) -> TrainedPolicy:
+def load_policy(path: Path | str) -> TrainedPolicy:
     """The policy of a run (its best, or else its latest checkpoint) or of one checkpoint.
 
     Raises:
         MissingFileError: nothing is there.
         InvalidValueError: what is there is no run or checkpoint; files are never unpickled.
     """
+    path = Path(path)
     if not path.exists():
         hint = did_you_mean_run(path) or "; expected a run folder or a checkpoint folder"
         raise MissingFileError(f"{path} does not exist{hint}")
