@@ -99,7 +99,8 @@ def describe_settings(
             summary = (alternative.__doc__ or "").strip().partition("\n")[0]
             inner = default if isinstance(default, alternative) else None
             which = f" with name {_shown(alternative.model_fields['name'].annotation)}" if len(nested) > 1 else ""
-            groups.append(describe_settings(alternative, f"{key}.", f"{key}{which}: {summary}", inner))
+            place = f"{key}.NAME" if get_origin(field.annotation) is dict else key
+            groups.append(describe_settings(alternative, f"{place}.", f"{place}{which}: {summary}", inner))
     return "\n\n".join(["\n".join([title, *own]), *groups] if own else groups)
 
 
@@ -147,9 +148,14 @@ def _type_name(annotation: Any) -> str:
 
 
 def _nested(annotation: Any) -> list[type[BaseModel]]:
-    """The configuration classes, of which one must stand there, or null; none where other things may, too."""
+    """The configuration classes, of which one must stand there, or null; none where other things may, too.
+
+    Of a mapping of names to configurations, those.
+    """
     if get_origin(annotation) is Annotated:
         return _nested(get_args(annotation)[0])
+    if get_origin(annotation) is dict:
+        return _nested(get_args(annotation)[1])
     if get_origin(annotation) in (Union, UnionType):
         members = [_nested(member) for member in get_args(annotation) if member is not NoneType]
         return [found for member in members for found in member] if all(members) else []
