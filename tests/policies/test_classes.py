@@ -9,7 +9,19 @@ import torch
 from gymnasium import spaces
 from torch import Tensor, nn
 from torch.testing import assert_close
-from zoo import ADAPTS, ENCODERS, ESTIMATES, GRU, LSTM, SHAPES, SMALL, STYLE, assert_judged_as_at_the_time
+from zoo import (
+    ADAPTS,
+    ATTENDS,
+    ENCODERS,
+    ESTIMATES,
+    GRU,
+    LSTM,
+    SHAPES,
+    SMALL,
+    STYLE,
+    WITHHOLDS,
+    assert_judged_as_at_the_time,
+)
 
 from poise import policies
 from poise.algorithms import PPO, PPOConfig
@@ -27,6 +39,8 @@ from poise.policies import (
     EncoderAmpActorCriticRecurrent,
     EncoderStateAc,
     EncoderStateAcRecurrent,
+    FusionActorCritic,
+    FusionActorCriticRecurrent,
     MutexConfig,
     PolicyConfig,
     PrivilegeStateAcRecurrent,
@@ -58,6 +72,8 @@ KINDS: dict[Kind, dict[str, Any]] = {
     PrivilegeStateAcRecurrent: PRIVILEGE | STATE | GRU,
     EncoderStateAc: CODES | STATE,
     EncoderStateAcRecurrent: CODES | STATE | GRU,
+    FusionActorCritic: {"fusion": ATTENDS | WITHHOLDS | {"name": "cross_attention"}},
+    FusionActorCriticRecurrent: {"fusion": ATTENDS | {"name": "transformer"}} | LSTM,
     VisualDeterministicAC: LATENTS,
     VisualDeterministicRecurrent: LATENTS | LSTM,
     AmpActorCritic: MOTION,

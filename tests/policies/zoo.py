@@ -22,6 +22,9 @@ ESTIMATES = {"observations": ["position", "heights"], "targets": ["speed", "wind
 ADAPTS = {"observations": ["speed"], "targets": ["heights"], "hidden_sizes": [7], "replace_prob": 0.3}
 APART = {"observations": ["position", "heights"], "critic_observations": ["wind", "heights", "speed"]}
 STYLE = {"observations": ["position", "speed"], "hidden_sizes": [9]}
+FUSES = {"modalities": {"body": ["position", "speed"], "ground": ["heights"], "air": ["wind"]}}
+ATTENDS = FUSES | {"width": 8, "num_heads": 2}
+WITHHOLDS = {"dropout": {"prob": 0.4}}
 ZOO: dict[str, dict[str, Any]] = {
     "plain": {},
     "lstm": LSTM,
@@ -46,6 +49,21 @@ ZOO: dict[str, dict[str, Any]] = {
     "adaptor": {"adaptor": ADAPTS},
     "motion prior": {"amp_discriminator": STYLE},
     "motion prior, encoders and memory": {"amp_discriminator": STYLE, "encoders": ENCODERS} | LSTM,
+    "concatenation": {"fusion": FUSES | {"name": "concat", "hidden_sizes": [5]}},
+    "early fusion": {"fusion": FUSES | {"name": "early", "hidden_sizes": [9, 7]}},
+    "weighted sum, memory": {"fusion": FUSES | WITHHOLDS | {"name": "weighted_sum", "width": 6}} | GRU,
+    "shared encoder": {"fusion": FUSES | {"name": "shared_encoder", "width": 6, "head_size": 4, "missing": "zeros"}},
+    "cross attention, withheld": {"fusion": ATTENDS | WITHHOLDS | {"name": "cross_attention"}},
+    "hierarchical attention": {"fusion": ATTENDS | {"name": "hierarchical_attention"}, "critic_encoders": "shared"},
+    "transformer, withheld, memory": {"fusion": ATTENDS | WITHHOLDS | {"name": "transformer", "pooling": "attention"}}
+    | LSTM,
+    "transformer of codes, critic sees otherwise": {
+        "fusion": ATTENDS | WITHHOLDS | {"name": "transformer", "modalities": {"body": ["position"], "h": ["heights"]}},
+        "encoders": {"heights": ENCODERS["heights"]},
+    }
+    | APART,
+    "fusion of the actor, estimates": {"fusion": ATTENDS | {"name": "cross_attention"}, "critic_encoders": "none"}
+    | {"estimator": ESTIMATES | {"replace_prob": 0.5}},
     "everything": {
         "adaptor": ADAPTS,
         "estimator": ESTIMATES | {"replace_prob": 0.5},
@@ -53,6 +71,14 @@ ZOO: dict[str, dict[str, Any]] = {
         "critic_encoders": "shared",
     }
     | LSTM,
+    "everything, fused": {
+        "adaptor": ADAPTS,
+        "estimator": ESTIMATES | {"replace_prob": 0.5},
+        "encoders": ENCODERS,
+        "fusion": ATTENDS | WITHHOLDS | {"name": "transformer"},
+        "amp_discriminator": STYLE,
+    }
+    | GRU,
 }
 
 

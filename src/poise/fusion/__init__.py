@@ -1,6 +1,33 @@
 """What mixed observations become: one vector of components side by side, and features of it."""
 
 from poise.fusion.concatenation import ConcatExtractor
+from poise.fusion.config import AnyFusionConfig, FusionConfig
+from poise.fusion.patterns import (
+    ConcatFusion,
+    CrossAttention,
+    EarlyFusion,
+    FusionExtractor,
+    HierarchicalAttention,
+    SharedEncoder,
+    TransformerFusion,
+    WeightedSum,
+    build_fusion,
+)
 from poise.fusion.segments import ObsSegments, component
 
-__all__ = ["ConcatExtractor", "ObsSegments", "component"]
+__all__ = [
+    "AnyFusionConfig",
+    "ConcatExtractor",
+    "ConcatFusion",
+    "CrossAttention",
+    "EarlyFusion",
+    "FusionConfig",
+    "FusionExtractor",
+    "HierarchicalAttention",
+    "ObsSegments",
+    "SharedEncoder",
+    "TransformerFusion",
+    "WeightedSum",
+    "build_fusion",
+    "component",
+]

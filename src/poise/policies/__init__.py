@@ -28,6 +28,7 @@ from poise.policies.estimators import (
     StateAc,
     StateAcRecurrent,
 )
+from poise.policies.fusing import FusionActorCritic, FusionActorCriticRecurrent, FusionMixin
 from poise.policies.look import HiddenStates, Sequences
 from poise.policies.mixtures import EncoderStateAc, EncoderStateAcRecurrent
 from poise.policies.mutex import ActorCriticClimbMutex, ActorCriticFieldMutex, ActorCriticMutex
@@ -62,6 +63,9 @@ __all__ = [
     "EncoderStateAcRecurrent",
     "EstimatorConfig",
     "EstimatorMixin",
+    "FusionActorCritic",
+    "FusionActorCriticRecurrent",
+    "FusionMixin",
     "HiddenStates",
     "MemoryConfig",
     "MutexConfig",

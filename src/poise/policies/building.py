@@ -13,6 +13,7 @@ from poise.policies.amp import AmpMixin
 from poise.policies.config import PolicyConfig
 from poise.policies.encoders import EncoderActorCriticMixin
 from poise.policies.estimators import EstimatorMixin, PrivilegeEstimatorMixin
+from poise.policies.fusing import FusionMixin
 from poise.policies.recurrent import ActorCriticRecurrent
 
 
@@ -35,6 +36,7 @@ def build_policy(shapes: Shapes, action_space: spaces.Space[Any], config: Policy
     mixins += [EstimatorMixin] if config.estimator else []
     mixins += _imported(config.mixins)  # they find estimates in place of what these stand for, and nothing encoded yet
     mixins += [EncoderActorCriticMixin] if config.encoders else []
+    mixins += [FusionMixin] if config.fusion else []
     mixins += [AmpMixin] if config.amp_discriminator else []
     base = ActorCriticRecurrent if config.memory else ActorCritic
     return _mixed((*mixins, base))(shapes, action_space, config)

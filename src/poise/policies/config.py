@@ -1,36 +1,14 @@
 """What a policy is made of."""
 
 import re
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 from torch.nn import ModuleDict
 
 from poise.config import Config
-from poise.nn import get_activation_Cls
-
-
-def _known(name: str) -> str:
-    get_activation_Cls(name)
-    return name
-
-
-Activation = Annotated[str, AfterValidator(_known)]
-"""The name of a nonlinearity."""
-
-
-LARGEST_WIDTH = 65536
-
-
-def _possible(sizes: tuple[int, ...]) -> tuple[int, ...]:
-    if any(not 1 <= size <= LARGEST_WIDTH for size in sizes):
-        raise ValueError(f"must be positive widths of at most {LARGEST_WIDTH}, got {list(sizes)}")
-    return sizes
-
-
-Widths = Annotated[tuple[int, ...], AfterValidator(_possible)]
-"""Of layers, one after another."""
-
+from poise.fusion.config import AnyFusionConfig
+from poise.nn.settings import Activation, Width, Widths
 
 Shape = int | tuple[int, ...]
 """Of a component of the observation; a number stands for a vector of that length."""
@@ -47,7 +25,7 @@ class MemoryConfig(Config):
     """A recurrent network, one for the actor and one for the critic."""
 
     type: Literal["lstm", "gru"] = Field("lstm", description="of the network")
-    hidden_size: int = Field(64, ge=1, le=LARGEST_WIDTH, description="numbers each layer remembers")
+    hidden_size: Width = Field(64, description="numbers each layer remembers")
     num_layers: int = Field(1, ge=1, le=1024, description="one upon the other")
     changes: bool = Field(False, description="read also what changed since the step before, and let both past it")
 
@@ -55,7 +33,7 @@ class MemoryConfig(Config):
 class EncoderConfig(Config):
     """A network that turns a component of the observation into a latent, and learns with the policy."""
 
-    latent_size: int = Field(16, ge=1, le=LARGEST_WIDTH, description="numbers that take the component's place")
+    latent_size: Width = Field(16, description="numbers that take the component's place")
     hidden_sizes: Widths = Field((64,), description="widths of the hidden layers before them")
     activation: Activation = Field("elu", description="nonlinearity after each layer, the latent's included")
     linear: bool = Field(False, description="leave the latent as it is, without the nonlinearity")
@@ -172,7 +150,10 @@ class PolicyConfig(Config):
         default_factory=dict, description="networks that encode components, by the component's name"
     )
     critic_encoders: Literal["own", "shared", "none"] = Field(
-        "own", description="the critic encodes with its own, with the actor's, or not at all"
+        "own", description="the critic encodes and fuses with its own, with the actor's, or not at all"
+    )
+    fusion: AnyFusionConfig | None = Field(
+        None, description="how modalities become features; by default they stand side by side"
     )
     estimator: EstimatorConfig | None = Field(None, description="estimates components of the observation")
     adaptor: EstimatorConfig | None = Field(None, description="another one, for what only the critic is told")
@@ -216,6 +197,13 @@ class PolicyConfig(Config):
                     f"{name}.replace_prob must be 0 or 1 with memory.changes: from a true value to an estimate is no "
                     "change"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _changes_of_what_is_there(self) -> Self:
+        withheld = self.fusion is not None and self.fusion.dropout is not None
+        if withheld and self.memory is not None and self.memory.changes:
+            raise ValueError("fusion.dropout does not go with memory.changes: that one is gone is no change of it")
         return self
 
     @model_validator(mode="after")

@@ -9,7 +9,7 @@ from poise.fusion import ObsSegments
 from poise.policies.config import MemoryConfig, PolicyConfig
 from poise.policies.look import AnyObservation, TensorObservation, as_tensor, tensors
 
-SECTIONS = ("memory", "encoders", "estimator", "adaptor", "amp_discriminator")
+SECTIONS = ("memory", "encoders", "fusion", "estimator", "adaptor", "amp_discriminator")
 """Of the configuration, each of which is for a class or a mixin."""
 
 

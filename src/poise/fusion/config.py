@@ -1,0 +1,127 @@
+"""Which way of fusing modalities, and how large."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from poise.config import Config
+from poise.nn.settings import Activation, Width, Widths
+
+
+class PatchConfig(Config):
+    """How an image becomes tokens: the last pixels of convolutions, or patches as of a vision transformer."""
+
+    kind: Literal["cnn", "vit"] = Field("cnn", description="convolutions, or patches that are projected as they are")
+    channels: Widths = Field((16, 32, 32), min_length=1, description="of the convolutions, 3x3 with stride 2 each")
+    patch_size: int = Field(16, ge=1, description="pixels along each side of a patch")
+
+
+class ModalityDropoutConfig(Config):
+    """Modalities that are withheld from the actor at random while it learns, so that it can do without one."""
+
+    prob: float = Field(0.1, ge=0, lt=1, description="of each modality in each sample, drawn apart")
+    spare: tuple[str, ...] = Field(("body",), description="modalities that are never withheld")
+
+
+class FusionConfig(Config):
+    """What all ways have in common."""
+
+    modalities: dict[str, tuple[str, ...]] | None = Field(
+        None,
+        min_length=1,
+        description="components by modality; by default each camera is one of its own, and the rest is the 'body'",
+    )
+    images: PatchConfig = PatchConfig()
+    activation: Activation = Field("elu", description="nonlinearity")
+    missing: Literal["zeros", "learned"] = Field(
+        "learned", description="what stands for a modality that is missing, if it is withheld at times in learning"
+    )
+    dropout: ModalityDropoutConfig | None = Field(None, description="withholds modalities while the policy learns")
+
+    @field_validator("modalities")
+    @classmethod
+    def _once(cls, modalities: dict[str, tuple[str, ...]] | None) -> dict[str, tuple[str, ...]] | None:
+        names = [name for group in (modalities or {}).values() for name in group]
+        twice = [name for name in names if names.count(name) > 1]
+        if twice:
+            raise ValueError(f"'{twice[0]}' must be in one modality only")
+        unfit = [name for name, group in (modalities or {}).items() if not name.isidentifier() or not group]
+        if unfit:
+            raise ValueError(f"must be words, each with components, got '{unfit[0]}'")
+        return modalities
+
+
+class ConcatFusionConfig(FusionConfig):
+    """Separate encoders, and concatenation."""
+
+    name: Literal["concat"] = "concat"
+    hidden_sizes: Widths = Field((), description="of a network for each modality; none leaves vectors as they are")
+    width: Width = Field(32, description="numbers that an image becomes where there are no hidden sizes")
+
+
+class EarlyFusionConfig(FusionConfig):
+    """Everything side by side first, and one encoder of all."""
+
+    name: Literal["early"] = "early"
+    hidden_sizes: Widths = Field((128, 64), min_length=1, description="of the encoder; the last are the features")
+
+
+class WeightedSumConfig(FusionConfig):
+    """A sum of the modalities' features with learned weights."""
+
+    name: Literal["weighted_sum"] = "weighted_sum"
+    width: Width = Field(64, description="features of each modality, and of the sum")
+
+
+class SharedEncoderConfig(FusionConfig):
+    """One encoder for all modalities, and a head for each."""
+
+    name: Literal["shared_encoder"] = "shared_encoder"
+    width: Width = Field(64, description="of what the encoder reads and gives")
+    head_size: Width = Field(32, description="features of each modality")
+
+
+class _AttendingConfig(FusionConfig):
+    """What ways with attention have in common."""
+
+    width: Width = Field(64, description="of a token")
+    num_heads: int = Field(4, ge=1, description="of the attention; they share the width")
+
+    @model_validator(mode="after")
+    def _divides(self) -> Self:
+        if self.width % self.num_heads:
+            raise ValueError(f"num_heads must divide width, got {self.num_heads} and {self.width}")
+        return self
+
+
+class CrossAttentionConfig(_AttendingConfig):
+    """One modality asks, the others answer."""
+
+    name: Literal["cross_attention"] = "cross_attention"
+    query: str = Field("body", description="the modality that asks")
+
+
+class HierarchicalAttentionConfig(_AttendingConfig):
+    """Attention within each modality, among its components or the places of its image, then across modalities."""
+
+    name: Literal["hierarchical_attention"] = "hierarchical_attention"
+
+
+class TransformerFusionConfig(_AttendingConfig):
+    """A transformer encoder over the tokens of all modalities."""
+
+    name: Literal["transformer"] = "transformer"
+    num_layers: int = Field(2, ge=1, le=64, description="one upon the other")
+    pooling: Literal["mean", "attention"] = Field("mean", description="of the tokens to features")
+
+
+AnyFusionConfig = Annotated[
+    ConcatFusionConfig
+    | EarlyFusionConfig
+    | WeightedSumConfig
+    | SharedEncoderConfig
+    | CrossAttentionConfig
+    | HierarchicalAttentionConfig
+    | TransformerFusionConfig,
+    Field(discriminator="name"),
+]

@@ -1,0 +1,260 @@
+"""Ways to make features of modalities; all take a mapping and give (..., output_size).
+
+Each is independent of other samples, and of the order in which components are given. A modality that is missing counts
+as what has been learned to stand for it, or as zeros.
+"""
+
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from poise.errors import InvalidValueError, did_you_mean
+from poise.fusion.attention import Attention, AttentionPooling, TransformerLayer
+from poise.fusion.config import (
+    ConcatFusionConfig,
+    CrossAttentionConfig,
+    EarlyFusionConfig,
+    FusionConfig,
+    HierarchicalAttentionConfig,
+    SharedEncoderConfig,
+    TransformerFusionConfig,
+    WeightedSumConfig,
+)
+from poise.fusion.modalities import Modalities, Shapes, grouped
+from poise.nn import MlpModel
+
+Tokens = Mapping[str, Tensor]
+"""{modality: (..., n, width)}."""
+
+
+class FusionExtractor(nn.Module):
+    """Features of an observation.
+
+    Args:
+        modalities: what they become first.
+        output_size: number of features.
+    """
+
+    def __init__(self, modalities: Modalities, output_size: int) -> None:
+        super().__init__()
+        self.modalities = modalities
+        self.output_size = output_size
+
+    def forward(self, components: Mapping[str, Tensor], missing: Tensor | None = None) -> Tensor:
+        """{name: (..., *shape)} to (..., output_size).
+
+        Args:
+            components: of the observation.
+            missing: (..., M) bool, which of `modalities.names` not to look at.
+        """
+        return self.fuse(self.modalities(components, missing))
+
+    def fuse(self, tokens: Tokens) -> Tensor:
+        """(..., output_size)."""
+        raise NotImplementedError
+
+
+class ConcatFusion(FusionExtractor):
+    """Separate encoders, and concatenation.
+
+    body ──► (network) ──┐
+    camera ► (network) ──┴─► side by side ─► features
+    """
+
+    def __init__(self, shapes: Shapes, config: ConcatFusionConfig) -> None:
+        modalities = Modalities(shapes, config, config.width, config.hidden_sizes)
+        super().__init__(modalities, sum(modalities.widths.values()))
+
+    def fuse(self, tokens: Tokens) -> Tensor:
+        return _side_by_side(tokens)
+
+
+class EarlyFusion(FusionExtractor):
+    """Everything side by side first, images as their pixels, and one encoder of all.
+
+    body ──┐
+    camera ┴─► side by side ─► network ─► features
+    """
+
+    def __init__(self, shapes: Shapes, config: EarlyFusionConfig) -> None:
+        groups = {modality: tuple(part.shapes) for modality, part in grouped(shapes, config.modalities).items()}
+        flat = {name: (math.prod(shape),) for name, shape in shapes.items()}
+        modalities = Modalities(flat, config.model_copy(update={"modalities": groups}), 1, ())
+        super().__init__(modalities, config.hidden_sizes[-1])
+        self._dims = {name: len(shape) for name, shape in shapes.items()}
+        self.network = MlpModel(sum(modalities.widths.values()), config.hidden_sizes, None, config.activation)
+
+    def forward(self, components: Mapping[str, Tensor], missing: Tensor | None = None) -> Tensor:
+        return super().forward({name: _flat(components[name], dims) for name, dims in self._dims.items()}, missing)
+
+    def fuse(self, tokens: Tokens) -> Tensor:
+        features: Tensor = self.network(_side_by_side(tokens))
+        return features
+
+
+class WeightedSum(FusionExtractor):
+    """A sum of the modalities' features with learned weights, which add up to 1.
+
+    body ──► network ─► · w₀ ─┐
+    camera ► network ─► · w₁ ─┴─► + ─► features
+    """
+
+    def __init__(self, shapes: Shapes, config: WeightedSumConfig) -> None:
+        super().__init__(Modalities(shapes, config, config.width), config.width)
+        self.scores = nn.Parameter(torch.zeros(len(self.modalities.names)))
+
+    def fuse(self, tokens: Tokens) -> Tensor:
+        together = torch.cat([tokens[name] for name in self.modalities.names], dim=-2)
+        return (self.weights[:, None] * together).sum(dim=-2)
+
+    @property
+    def weights(self) -> Tensor:
+        """(M,) of the modalities, in the order of `modalities.names`."""
+        return torch.softmax(self.scores, dim=0)
+
+
+class SharedEncoder(FusionExtractor):
+    """One encoder for all modalities, brought to one width before it, and a head for each behind it.
+
+    body ──► to one width ─► ┌────────┐ ─► head ─┐
+    camera ► to one width ─► │ shared │ ─► head ─┴─► side by side ─► features
+                             └────────┘
+    """
+
+    def __init__(self, shapes: Shapes, config: SharedEncoderConfig) -> None:
+        modalities = Modalities(shapes, config, config.width)
+        super().__init__(modalities, config.head_size * len(modalities.names))
+        self.shared = MlpModel(config.width, (config.width, config.width), None, config.activation)
+        self.heads = nn.ModuleDict(
+            {name: MlpModel(config.width, (config.head_size,), None, config.activation) for name in modalities.names}
+        )
+
+    def fuse(self, tokens: Tokens) -> Tensor:
+        return _side_by_side({name: head(self.shared(tokens[name])) for name, head in self.heads.items()})
+
+
+class CrossAttention(FusionExtractor):
+    """One modality asks, the others answer.
+
+    body ──► query ─────┬──────────────────────┐
+    camera ► tokens ────┴─► attention ─► found ─┴─► side by side ─► features
+
+    Raises:
+        InvalidValueError: there is no such modality, or no other to ask.
+    """
+
+    def __init__(self, shapes: Shapes, config: CrossAttentionConfig) -> None:
+        modalities = Modalities(shapes, config, config.width, several=True)
+        super().__init__(modalities, 2 * config.width)
+        if config.query not in modalities.names:
+            raise InvalidValueError(
+                f"policy.fusion.query is '{config.query}'{did_you_mean(config.query, modalities.names)}; the "
+                f"modalities are {', '.join(modalities.names)}"
+            )
+        self.query = config.query
+        self.others = tuple(name for name in modalities.names if name != config.query)
+        if not self.others:
+            raise InvalidValueError(f"policy.fusion.query is '{config.query}', and there is no other modality to ask")
+        self.attention = Attention(config.width, config.num_heads)
+        self.norm = nn.LayerNorm(config.width)
+
+    def fuse(self, tokens: Tokens) -> Tensor:
+        asking, answering = self._asking(tokens), self._answering(tokens)
+        found = self.attention(asking, answering)
+        return torch.cat([asking, found], dim=-1).squeeze(-2)
+
+    def weights(self, components: Mapping[str, Tensor], missing: Tensor | None = None) -> dict[str, Tensor]:
+        """{modality: (..., n)} how much of each token is looked at; together they sum to 1."""
+        tokens = self.modalities(components, missing)
+        weights = self.attention.weights(self._asking(tokens), self._answering(tokens)).squeeze(-2)
+        parts = weights.split([self.modalities.counts[name] for name in self.others], dim=-1)
+        return dict(zip(self.others, parts, strict=True))
+
+    def _asking(self, tokens: Tokens) -> Tensor:
+        """(..., 1, width)."""
+        return tokens[self.query].mean(dim=-2, keepdim=True)
+
+    def _answering(self, tokens: Tokens) -> Tensor:
+        """(..., k, width)."""
+        together: Tensor = self.norm(torch.cat([tokens[name] for name in self.others], dim=-2))
+        return together
+
+
+class HierarchicalAttention(FusionExtractor):
+    """Attention within each modality, among its components or the places of its image, then across modalities.
+
+    body: orientation, vel, ... ─► attention ─► one token ─┐
+    camera: places ──────────────► attention ─► one token ─┴─► attention ─► features
+    """
+
+    def __init__(self, shapes: Shapes, config: HierarchicalAttentionConfig) -> None:
+        super().__init__(Modalities(shapes, config, config.width, several=True), config.width)
+        width, heads, activation = config.width, config.num_heads, config.activation
+        names = self.modalities.names
+        self.within = nn.ModuleDict({name: TransformerLayer(width, heads, activation) for name in names})
+        self.pools = nn.ModuleDict({name: AttentionPooling(width, heads) for name in names})
+        self.across = TransformerLayer(width, heads, activation)
+        self.pool = AttentionPooling(width, heads)
+        self.norm = nn.LayerNorm(width)
+
+    def fuse(self, tokens: Tokens) -> Tensor:
+        names = self.modalities.names
+        each = torch.stack([self.pools[name](self.within[name](tokens[name])) for name in names], dim=-2)
+        features: Tensor = self.norm(self.pool(self.across(each)))
+        return features
+
+
+class TransformerFusion(FusionExtractor):
+    """A transformer encoder over the tokens of all modalities, each with a learned position of its modality.
+
+    body: orientation, vel, ... ─► tokens + position ─┐
+    camera: places ──────────────► tokens + position ─┴─► transformer ─► pooling ─► features
+    """
+
+    def __init__(self, shapes: Shapes, config: TransformerFusionConfig) -> None:
+        super().__init__(Modalities(shapes, config, config.width, several=True), config.width)
+        width, heads = config.width, config.num_heads
+        self.positions = nn.ParameterDict(
+            {name: nn.Parameter(0.02 * torch.randn(width)) for name in self.modalities.names}
+        )
+        self.layers = nn.Sequential(
+            *(TransformerLayer(width, heads, config.activation) for _ in range(config.num_layers))
+        )
+        self.norm = nn.LayerNorm(width)
+        self.pool = AttentionPooling(width, heads) if config.pooling == "attention" else None
+
+    def fuse(self, tokens: Tokens) -> Tensor:
+        positioned = [tokens[name] + self.positions[name] for name in self.modalities.names]
+        seen: Tensor = self.norm(self.layers(torch.cat(positioned, dim=-2)))
+        return seen.mean(dim=-2) if self.pool is None else self.pool(seen)
+
+
+_PATTERNS: dict[str, type[FusionExtractor]] = {
+    "concat": ConcatFusion,
+    "early": EarlyFusion,
+    "weighted_sum": WeightedSum,
+    "shared_encoder": SharedEncoder,
+    "cross_attention": CrossAttention,
+    "hierarchical_attention": HierarchicalAttention,
+    "transformer": TransformerFusion,
+}
+
+
+def build_fusion(shapes: Shapes, config: FusionConfig) -> FusionExtractor:
+    """The extractor that a configuration describes, for components of these shapes.
+
+    Raises:
+        InvalidValueError: they do not go together.
+    """
+    return _PATTERNS[config.name](shapes, config)  # type: ignore[attr-defined, arg-type]
+
+
+def _side_by_side(tokens: Tokens) -> Tensor:
+    """All numbers of all tokens, modality by modality."""
+    return torch.cat([value.flatten(-2) for value in tokens.values()], dim=-1)
+
+
+def _flat(value: Tensor, dims: int) -> Tensor:
+    return value.flatten(-dims) if dims else value[..., None]
