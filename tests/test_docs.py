@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/concepts.md", "docs/policies/index.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/concepts.md", "docs/policies/index.md", "docs/fusion.md"])
 def test_python_examples(page: str) -> None:
     examples = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
     assert examples

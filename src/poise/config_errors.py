@@ -94,6 +94,11 @@ def _problem(detail: ErrorDetails, cls: type[BaseModel], mapping: Mapping[str, A
         told_by = discriminator.strip("'") if discriminator.startswith("'") else "name"
         hint = did_you_mean(tag, choices.split("'")[1::2])
         return f"{key}.{told_by} must be one of {choices}, got {_shown(tag)}{hint}"
+    if kind == "union_tag_not_found":
+        told_by = context["discriminator"].strip("'")
+        models = _models_at(cls, detail["loc"])
+        names = [name for model in models for name in get_args(model.model_fields[told_by].annotation)]
+        return f"{key}.{told_by} must be one of {', '.join(map(repr, names))}, and is missing"
     if kind in _EXPECTED:
         expected = _EXPECTED[kind].format(**context)
     else:

@@ -8,7 +8,7 @@ import torch
 from gymnasium import spaces
 from torch import Tensor, nn
 from torch.testing import assert_close
-from zoo import ZOO, assert_judged_as_at_the_time, minibatches
+from zoo import SHAPES, ZOO, assert_judged_as_at_the_time, minibatches
 
 from poise.algorithms import PPO
 from poise.nn import forget
@@ -102,6 +102,17 @@ def test_states_continue_bit_for_bit(make_ppo: MakePPO, experience: Experience, 
             ppo.update(rollout, torch.zeros(ENVS), 0.0)
         found.append(ppo.state())
     assert_close(found[0], found[1], rtol=0, atol=0)
+
+
+@zoo
+def test_the_value_of_an_observation_is_what_stepping_on_it_gives(
+    make_policy: MakePolicy, observe: Callable[..., dict[str, Tensor]], config: dict[str, Any]
+) -> None:
+    """What the actor is shown in place of the truth, or not at all, is nothing to the critic."""
+    policy = make_policy(**config).requires_grad_(False)
+    prepared = policy.prepare(observe(ENVS))
+    seen = {name: value for name, value in prepared.items() if name in SHAPES}
+    assert_close(policy.step(prepared, {}).values, policy.value_of(seen, {}))
 
 
 @zoo

@@ -57,6 +57,12 @@ ZOO: dict[str, dict[str, Any]] = {
     "hierarchical attention": {"fusion": ATTENDS | {"name": "hierarchical_attention"}, "critic_encoders": "shared"},
     "transformer, withheld, memory": {"fusion": ATTENDS | WITHHOLDS | {"name": "transformer", "pooling": "attention"}}
     | LSTM,
+    "transformer, withheld from the actor, shared": {
+        "fusion": ATTENDS | WITHHOLDS | {"name": "transformer"},
+        "critic_encoders": "shared",
+    },
+    "shared encoders, estimates for the actor": {"encoders": ENCODERS, "critic_encoders": "shared"}
+    | {"estimator": ESTIMATES | {"replace_prob": 1.0}},
     "transformer of codes, critic sees otherwise": {
         "fusion": ATTENDS | WITHHOLDS | {"name": "transformer", "modalities": {"body": ["position"], "h": ["heights"]}},
         "encoders": {"heights": ENCODERS["heights"]},

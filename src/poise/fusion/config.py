@@ -20,7 +20,9 @@ class ModalityDropoutConfig(Config):
     """Modalities that are withheld from the actor at random while it learns, so that it can do without one."""
 
     prob: float = Field(0.1, ge=0, lt=1, description="of each modality in each sample, drawn apart")
-    spare: tuple[str, ...] = Field(("body",), description="modalities that are never withheld")
+    spare: tuple[str, ...] | None = Field(
+        None, description="modalities that are never withheld; by default the body, or the one that asks"
+    )
 
 
 class FusionConfig(Config):
@@ -34,7 +36,8 @@ class FusionConfig(Config):
     images: PatchConfig = PatchConfig()
     activation: Activation = Field("elu", description="nonlinearity")
     missing: Literal["zeros", "learned"] = Field(
-        "learned", description="what stands for a modality that is missing, if it is withheld at times in learning"
+        "learned",
+        description="what stands for the tokens of a modality that is missing; learned only where it is withheld",
     )
     dropout: ModalityDropoutConfig | None = Field(None, description="withholds modalities while the policy learns")
 
@@ -45,9 +48,9 @@ class FusionConfig(Config):
         twice = [name for name in names if names.count(name) > 1]
         if twice:
             raise ValueError(f"'{twice[0]}' must be in one modality only")
-        unfit = [name for name, group in (modalities or {}).items() if not name.isidentifier() or not group]
-        if unfit:
-            raise ValueError(f"must be words, each with components, got '{unfit[0]}'")
+        empty = [name for name, group in (modalities or {}).items() if not group]
+        if empty:
+            raise ValueError(f"must have components each, and '{empty[0]}' has none")
         return modalities
 
 

@@ -12,16 +12,42 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from poise.envs.vision import CAMERAS
 from poise.errors import InvalidValueError, did_you_mean
 from poise.fusion.config import FusionConfig, PatchConfig
-from poise.fusion.segments import ObsSegments
-from poise.nn import Conv2dModel, MlpModel, get_activation_Cls
+from poise.fusion.segments import ObsSegments, check_shape, component
+from poise.nn import Conv2dModel, MlpModel, has_channels_last
+from poise.nn.settings import can_name_network
 
 Shapes = Mapping[str, tuple[int, ...]]
 BODY = "body"
 """The modality of what is in no other."""
-CAMERA = "rgbd_"
-"""How components begin that are what a camera sees, be it an image or what an encoder has made of one."""
+
+
+def default_groups(shapes: Shapes) -> dict[str, tuple[str, ...]]:
+    """Images and cameras, also where an encoder has made features of them, one each; the rest is the body."""
+    alone = [name for name, shape in shapes.items() if len(shape) == 3 or name in CAMERAS]
+    rest = tuple(name for name in shapes if name not in alone)
+    return ({BODY: rest} if rest else {}) | {name: (name,) for name in alone}
+
+
+def spared(config: FusionConfig, names: Sequence[str]) -> list[str]:
+    """Modalities that are never withheld, of these.
+
+    Raises:
+        InvalidValueError: one that is named is not there.
+    """
+    if config.dropout is None:
+        return list(names)
+    if config.dropout.spare is None:
+        return [name for name in names if name == getattr(config, "query", BODY)]
+    unknown = [name for name in config.dropout.spare if name not in names]
+    if unknown:
+        raise InvalidValueError(
+            f"policy.fusion.dropout.spare names '{unknown[0]}'{did_you_mean(unknown[0], names)}; the modalities are "
+            f"{', '.join(names)}"
+        )
+    return list(config.dropout.spare)
 
 
 def grouped(shapes: Shapes, modalities: Mapping[str, Sequence[str]] | None) -> dict[str, ObsSegments]:
@@ -34,11 +60,12 @@ def grouped(shapes: Shapes, modalities: Mapping[str, Sequence[str]] | None) -> d
     Raises:
         InvalidValueError: a component is unknown or in no modality, or an image is not alone in its own.
     """
-    if modalities is None:
-        alone = [name for name, shape in shapes.items() if len(shape) == 3 or name.startswith(CAMERA)]
-        rest = [name for name in shapes if name not in alone]
-        modalities = ({BODY: rest} if rest else {}) | {name: [name] for name in alone}
+    modalities = default_groups(shapes) if modalities is None else modalities
     for modality, names in modalities.items():
+        if not can_name_network(modality):
+            raise InvalidValueError(
+                f"policy.fusion.modalities: torch can keep no network called '{modality}'; name it otherwise"
+            )
         for name in names:
             if name not in shapes:
                 raise InvalidValueError(
@@ -96,47 +123,54 @@ class ImageTokens(nn.Module):
 
     Args:
         name: of the component.
-        shape: (C, H, W).
-        width: of a token.
+        shape: (C, H, W), or (H, W, C) where the last axis is a picture's few channels.
+        sizes: of the layers of a network that makes a token; the last is the token's width.
         config: convolutions, or patches (Dosovitskiy et al., arXiv 2010.11929).
         activation: after each layer.
-        spatial: a token for each place; otherwise one that all places together are projected to.
+        spatial: a token for each place; otherwise one of all places together.
 
     Raises:
         InvalidValueError: nothing is left of such an image, or patches do not fill it.
     """
 
     def __init__(
-        self, name: str, shape: tuple[int, ...], width: int, config: PatchConfig, activation: str, spatial: bool
+        self,
+        name: str,
+        shape: tuple[int, ...],
+        sizes: Sequence[int],
+        config: PatchConfig,
+        activation: str,
+        spatial: bool,
     ) -> None:
         super().__init__()
-        self.name, self.shape, self.width = name, shape, width
-        channels, height, breadth = shape
+        self.name, self.shape, self.width = name, shape, sizes[-1]
+        self._channels_last = has_channels_last(shape)
+        height, breadth, channels = shape if self._channels_last else (*shape[1:], shape[0])
         self.layers: Conv2dModel | nn.Conv2d
         if config.kind == "vit":
             if height % config.patch_size or breadth % config.patch_size:
                 raise InvalidValueError(
                     f"policy.fusion.images.patch_size of {config.patch_size} does not divide '{name}' of shape {shape}"
                 )
-            self.layers = nn.Conv2d(channels, width, config.patch_size, config.patch_size)
-            places, depth = (height // config.patch_size) * (breadth // config.patch_size), width
+            self.layers = nn.Conv2d(channels, self.width, config.patch_size, config.patch_size)
+            places, depth = (height // config.patch_size) * (breadth // config.patch_size), self.width
         else:
             three, two, one = ([number] * len(config.channels) for number in (3, 2, 1))
             self.layers = Conv2dModel(channels, config.channels, three, two, one, activation)
             places, depth = math.prod(self.layers.conv_out_resolution(height, breadth)), config.channels[-1]
         self.spatial = spatial
         self.count = places if spatial else 1
-        self.project = nn.Linear(depth if spatial else depth * places, width)
-        self.activation = get_activation_Cls(activation)()
-        self.position = nn.Parameter(0.02 * torch.randn(places, width)) if spatial else None
+        self.project = MlpModel(depth if spatial else depth * places, sizes, None, activation)
+        self.position = nn.Parameter(0.02 * torch.randn(places, self.width)) if spatial else None
 
     def forward(self, components: Mapping[str, Tensor]) -> Tensor:
         """{name: (..., C, H, W)} to (..., count, width)."""
-        image = components[self.name]
+        image = component(self.name, components)
+        check_shape(self.name, image, self.shape)
         lead = image.shape[:-3]
-        maps: Tensor = self.layers(image.reshape(-1, *self.shape)).flatten(-2)
+        flat = image.reshape(-1, *self.shape)
+        maps: Tensor = self.layers(flat.movedim(-1, -3) if self._channels_last else flat).flatten(-2)
         tokens: Tensor = self.project(maps.transpose(-1, -2) if self.spatial else maps.flatten(-2)[..., None, :])
-        tokens = self.activation(tokens)
         tokens = tokens if self.position is None else tokens + self.position
         return tokens.reshape(*lead, self.count, self.width)
 
@@ -168,12 +202,13 @@ class Modalities(nn.Module):
         self.groups = grouped(shapes, config.modalities)
         self.names = tuple(self.groups)
         self.encoders = nn.ModuleDict()
-        layers = (width,) if sizes is None else sizes
+        layers = (width,) if sizes is None else tuple(sizes)
         for modality, segments in self.groups.items():
             name, shape = next(iter(segments.shapes.items()))
             if len(shape) == 3:
-                last = layers[-1] if layers else width
-                made: nn.Module = ImageTokens(name, shape, last, config.images, config.activation, several)
+                made: nn.Module = ImageTokens(
+                    name, shape, layers or (width,), config.images, config.activation, several
+                )
             else:
                 made = VectorTokens(segments, layers, config.activation, several)
             self.encoders[modality] = made
@@ -196,18 +231,31 @@ class Modalities(nn.Module):
         Raises:
             InvalidValueError: the mask has another shape.
         """
-        tokens = {name: encoder(components) for name, encoder in self.encoders.items()}
         if missing is None:
-            return tokens
-        lead = tokens[self.names[0]].shape[:-2]
-        if missing.shape != (*lead, len(self.names)):
+            return {name: encoder(components) for name, encoder in self.encoders.items()}
+        self._check(missing, components)
+        tokens = {}
+        for i, (name, encoder) in enumerate(self.encoders.items()):
+            gone = missing[..., i]
+            seen = encoder(self._blanked(components, name, gone))
+            tokens[name] = torch.where(gone[..., None, None], self._instead(name, seen), seen)
+        return tokens
+
+    def _check(self, missing: Tensor, components: Mapping[str, Tensor]) -> None:
+        name, shape = next(iter(self.groups[self.names[0]].shapes.items()))
+        value = component(name, components)
+        expected = (*value.shape[: value.dim() - len(shape)], len(self.names))
+        if missing.shape != expected or missing.dtype != torch.bool:
             raise InvalidValueError(
-                f"the mask of missing modalities must be of shape {(*lead, len(self.names))}, for "
-                f"{', '.join(self.names)}, got {tuple(missing.shape)}"
+                f"the mask of missing modalities must be of bools of shape {expected}, for {', '.join(self.names)}, "
+                f"got {missing.dtype} of shape {tuple(missing.shape)}"
             )
+
+    def _blanked(self, components: Mapping[str, Tensor], name: str, gone: Tensor) -> dict[str, Tensor]:
+        """A modality's components with zeros where it is missing: what is not a number would spoil the gradients."""
         return {
-            name: torch.where(missing[..., i, None, None], self._instead(name, tokens[name]), tokens[name])
-            for i, name in enumerate(self.names)
+            key: component(key, components).masked_fill(gone.view(*gone.shape, *[1] * len(shape)), 0.0)
+            for key, shape in self.groups[name].shapes.items()
         }
 
     def _instead(self, name: str, tokens: Tensor) -> Tensor:
@@ -219,4 +267,4 @@ def _learned(config: FusionConfig, names: Sequence[str]) -> list[str]:
     """Modalities that are withheld at times, so that what stands for them can be learned."""
     if config.missing == "zeros" or config.dropout is None:
         return []
-    return [name for name in names if name not in config.dropout.spare]
+    return [name for name in names if name not in spared(config, names)]

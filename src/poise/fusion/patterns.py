@@ -13,16 +13,17 @@ from torch import Tensor, nn
 from poise.errors import InvalidValueError, did_you_mean
 from poise.fusion.attention import Attention, AttentionPooling, TransformerLayer
 from poise.fusion.config import (
+    AnyFusionConfig,
     ConcatFusionConfig,
     CrossAttentionConfig,
     EarlyFusionConfig,
-    FusionConfig,
     HierarchicalAttentionConfig,
     SharedEncoderConfig,
     TransformerFusionConfig,
     WeightedSumConfig,
 )
 from poise.fusion.modalities import Modalities, Shapes, grouped
+from poise.fusion.segments import check_shape, component
 from poise.nn import MlpModel
 
 Tokens = Mapping[str, Tensor]
@@ -49,10 +50,14 @@ class FusionExtractor(nn.Module):
             components: of the observation.
             missing: (..., M) bool, which of `modalities.names` not to look at.
         """
-        return self.fuse(self.modalities(components, missing))
+        tokens = self.modalities(components, missing)
+        lead = next(iter(tokens.values())).shape[:-2]
+        # One leading axis: torch attends to tensors of four axes with its fast kernels, and to others with a slow one.
+        flat = {name: value.reshape(-1, *value.shape[-2:]) for name, value in tokens.items()}
+        return self.fuse(flat).reshape(*lead, self.output_size)
 
     def fuse(self, tokens: Tokens) -> Tensor:
-        """(..., output_size)."""
+        """(B, output_size) of {modality: (B, n, width)}."""
         raise NotImplementedError
 
 
@@ -83,11 +88,17 @@ class EarlyFusion(FusionExtractor):
         flat = {name: (math.prod(shape),) for name, shape in shapes.items()}
         modalities = Modalities(flat, config.model_copy(update={"modalities": groups}), 1, ())
         super().__init__(modalities, config.hidden_sizes[-1])
-        self._dims = {name: len(shape) for name, shape in shapes.items()}
+        self._shapes = dict(shapes)
         self.network = MlpModel(sum(modalities.widths.values()), config.hidden_sizes, None, config.activation)
 
     def forward(self, components: Mapping[str, Tensor], missing: Tensor | None = None) -> Tensor:
-        return super().forward({name: _flat(components[name], dims) for name, dims in self._dims.items()}, missing)
+        return super().forward({name: self._flat(name, components) for name in self._shapes}, missing)
+
+    def _flat(self, name: str, components: Mapping[str, Tensor]) -> Tensor:
+        """(..., numbers) of a component."""
+        value, shape = component(name, components), self._shapes[name]
+        check_shape(name, value, shape)
+        return value.flatten(-len(shape)) if shape else value[..., None]
 
     def fuse(self, tokens: Tokens) -> Tensor:
         features: Tensor = self.network(_side_by_side(tokens))
@@ -242,19 +253,15 @@ _PATTERNS: dict[str, type[FusionExtractor]] = {
 }
 
 
-def build_fusion(shapes: Shapes, config: FusionConfig) -> FusionExtractor:
+def build_fusion(shapes: Shapes, config: AnyFusionConfig) -> FusionExtractor:
     """The extractor that a configuration describes, for components of these shapes.
 
     Raises:
         InvalidValueError: they do not go together.
     """
-    return _PATTERNS[config.name](shapes, config)  # type: ignore[attr-defined, arg-type]
+    return _PATTERNS[config.name](shapes, config)  # type: ignore[arg-type]
 
 
 def _side_by_side(tokens: Tokens) -> Tensor:
     """All numbers of all tokens, modality by modality."""
     return torch.cat([value.flatten(-2) for value in tokens.values()], dim=-1)
-
-
-def _flat(value: Tensor, dims: int) -> Tensor:
-    return value.flatten(-dims) if dims else value[..., None]

@@ -86,12 +86,19 @@ class ObsSegments:
 
     def _flat(self, name: str, value: Tensor) -> Tensor:
         shape = self.shapes[name]
-        if not shape:
-            return value[..., None]
-        if tuple(value.shape[-len(shape) :]) != shape:
-            expected = ", ".join(map(str, shape))
-            raise InvalidValueError(f"'{name}' must be of shape (..., {expected}), got {tuple(value.shape)}")
-        return value.flatten(-len(shape))
+        check_shape(name, value, shape)
+        return value.flatten(-len(shape)) if shape else value[..., None]
+
+
+def check_shape(name: str, value: Tensor, shape: tuple[int, ...]) -> None:
+    """Refuse a component (..., *shape) of another shape, even one with as many numbers.
+
+    Raises:
+        InvalidValueError: it is.
+    """
+    if shape and tuple(value.shape[-len(shape) :]) != shape:
+        expected = ", ".join(map(str, shape))
+        raise InvalidValueError(f"'{name}' must be of shape (..., {expected}), got {tuple(value.shape)}")
 
 
 def component(name: str, components: Mapping[str, Component]) -> Component:

@@ -24,6 +24,11 @@ def conv2d_output_shape(
     return along(0, h), along(1, w)
 
 
+def has_channels_last(image_shape: Sequence[int]) -> bool:
+    """Whether an image is (H, W, C), as gymnasium's pictures are, by its having few channels."""
+    return image_shape[-1] <= 4 < image_shape[0]
+
+
 class Conv2dModel(nn.Module):
     """Convolutions, each with an optional normalisation and a nonlinearity.
 

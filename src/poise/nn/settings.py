@@ -3,6 +3,7 @@
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
+from torch import nn
 
 from poise.nn.mlp import get_activation_Cls
 
@@ -18,6 +19,11 @@ def _possible(sizes: tuple[int, ...]) -> tuple[int, ...]:
     if any(not 1 <= size <= LARGEST_WIDTH for size in sizes):
         raise ValueError(f"must be positive widths of at most {LARGEST_WIDTH}, got {list(sizes)}")
     return sizes
+
+
+def can_name_network(name: str) -> bool:
+    """Whether torch can keep a network by this name among others; it reserves some words, and dots."""
+    return "." not in name and not hasattr(nn.ModuleDict(), name)
 
 
 Activation = Annotated[str, AfterValidator(_known)]

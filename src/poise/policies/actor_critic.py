@@ -223,6 +223,16 @@ class ActorCritic(Configured, Realignable):
         """What the critic's network reads."""
         return self._features(look, "critic")
 
+    @property
+    def reads_alike(self) -> bool:
+        """Whether what follows the estimators and mixins of others reads the same for the actor and for the critic."""
+        estimators = self.config.estimator, self.config.adaptor
+        replaces = any(each is not None and each.replace_prob > 0 for each in estimators)
+        foreign = any(
+            "transform" in vars(base) and base.__module__.split(".")[0] != "poise" for base in type(self).__mro__
+        )
+        return self.critic_extractor is None and not replaces and not foreign
+
     def _features(self, look: Look, role: Role) -> Tensor:
         """The extractor's features, transformed if there is anything to transform them."""
         features = self.normalized(look, role)

@@ -4,11 +4,10 @@ import re
 from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
-from torch.nn import ModuleDict
 
 from poise.config import Config
 from poise.fusion.config import AnyFusionConfig
-from poise.nn.settings import Activation, Width, Widths
+from poise.nn.settings import Activation, Width, Widths, can_name_network
 
 Shape = int | tuple[int, ...]
 """Of a component of the observation; a number stands for a vector of that length."""
@@ -125,7 +124,7 @@ class MutexConfig(Config):
     @field_validator("sub_policies")
     @classmethod
     def _words(cls, policies: dict[str, str]) -> dict[str, str]:
-        unfit = [name for name in policies if not name.isidentifier() or name == "mutex" or hasattr(ModuleDict(), name)]
+        unfit = [name for name in policies if not (name.isidentifier() and can_name_network(name)) or name == "mutex"]
         if unfit:
             raise ValueError(f"names must be words, and not 'mutex' or what torch reserves, got '{unfit[0]}'")
         return policies

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from poise.errors import InvalidValueError, did_you_mean
 from poise.fusion import ObsSegments
-from poise.nn import Conv2dHeadModel, MlpModel
+from poise.nn import Conv2dHeadModel, MlpModel, has_channels_last
+from poise.nn.settings import can_name_network
 from poise.policies.actor_critic import ActorCritic, Components, Role, Shapes
 from poise.policies.config import EncoderConfig
 from poise.policies.look import AnyObservation, Look
@@ -36,7 +37,7 @@ class ComponentEncoder(nn.Module):
         if len(shape) not in (2, 3):
             raise InvalidValueError(f"policy.encoders.{name} has channels, but '{name}' of shape {shape} is no image")
         image = shape if len(shape) == 3 else (1, *shape)
-        channels_last = image[-1] <= 4 < image[0]  # as gymnasium's pictures are
+        channels_last = has_channels_last(image)
         layers = config.channels, config.kernel_sizes, config.strides
         try:
             self.model = Conv2dHeadModel(
@@ -112,7 +113,7 @@ class EncoderActorCriticMixin(ActorCritic):
 
     def _known_as(self, name: str, role: Role) -> str:
         """What a look calls a component's latent."""
-        reader = "both" if self._shared and self.critic_extractor is None else role
+        reader = "both" if self._shared and self.reads_alike else role
         return f"latent of {name} for {reader}"
 
     def _check_shared(self, name: str) -> None:
@@ -144,5 +145,5 @@ def _check_names(encoders: Mapping[str, EncoderConfig], *segments: ObsSegments) 
             raise InvalidValueError(
                 f"policy.encoders has one for '{name}'{did_you_mean(name, known)}; the policy sees {', '.join(known)}"
             )
-        if "." in name or hasattr(nn.ModuleDict(), name):
+        if not can_name_network(name):
             raise InvalidValueError(f"policy.encoders: torch can keep no network called '{name}'; rename the component")

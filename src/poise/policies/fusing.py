@@ -5,14 +5,17 @@ components ──► (encoders) ──► fusion ──► features ──► (m
              modalities that are missing, drawn while it learns
 """
 
-import torch
-from torch import nn
+from collections.abc import Mapping
 
-from poise.errors import InvalidValueError, did_you_mean
-from poise.fusion import FusionConfig, ObsSegments, build_fusion
-from poise.fusion.modalities import BODY
+import torch
+from torch import Tensor, nn
+
+from poise.errors import InvalidValueError
+from poise.fusion import AnyFusionConfig, FusionExtractor, ObsSegments, build_fusion
+from poise.fusion.modalities import default_groups, spared
 from poise.policies.actor_critic import ActorCritic, Components, Role, Shapes
 from poise.policies.look import AnyObservation, Look, TensorObservation
+from poise.policies.misaligned import Realignment
 from poise.policies.recurrent import ActorCriticRecurrent
 
 FUSED = "fused"
@@ -33,10 +36,9 @@ class FusionMixin(ActorCritic):
     def build_transform(self, segments: ObsSegments, role: Role) -> Shapes:
         if role == "actor":
             self.fusion = build_fusion(segments.shapes, self._fusion_config)
-            self._check_spared()
             self._fused_of = segments
         elif self._critic_encodes == "own":
-            self.critic_fusion = build_fusion(segments.shapes, _for_critic(self._fusion_config, segments.shapes))
+            self.critic_fusion = _critics(segments.shapes, self._fusion_config)
         elif self._critic_encodes == "shared" and segments.shapes != self._fused_of.shapes:
             raise InvalidValueError(
                 "policy.critic_encoders is 'shared', but the critic sees other components than the actor; set it to "
@@ -50,9 +52,9 @@ class FusionMixin(ActorCritic):
         if role == "critic" and self._critic_encodes == "own":
             components = {FUSED: look.once("fused for the critic", lambda: self.critic_fusion(components))}
         elif role == "actor" or self._critic_encodes == "shared":
-            missing = look.observation.get(MISSING)
-            apart = role if self.critic_extractor is not None else "both"
-            components = {FUSED: look.once(f"fused for {apart}", lambda: self.fusion(components, missing))}
+            missing = look.observation.get(MISSING) if role == "actor" else None
+            reader = "both" if self.reads_alike and self._fusion_config.dropout is None else role
+            components = {FUSED: look.once(f"fused for {reader}", lambda: self.fusion(components, missing))}
         return super().transform(components, look, role)
 
     def prepare(self, observation: AnyObservation) -> TensorObservation:
@@ -61,7 +63,8 @@ class FusionMixin(ActorCritic):
             return prepared
         some = next(iter(prepared.values()))
         names = self.fusion.modalities.names
-        prob = torch.tensor([0.0 if name in dropout.spare else dropout.prob for name in names], device=some.device)
+        never = spared(self._fusion_config, names)
+        prob = torch.tensor([0.0 if name in never else dropout.prob for name in names], device=some.device)
         return {**prepared, MISSING: torch.rand(len(some), len(names), device=some.device) < prob}
 
     def critic_modules(self) -> list[nn.Module]:
@@ -71,7 +74,7 @@ class FusionMixin(ActorCritic):
     # --- parts ----------------------------------------------------------------------------------------------------
 
     @property
-    def _fusion_config(self) -> FusionConfig:
+    def _fusion_config(self) -> AnyFusionConfig:
         assert self.config.fusion is not None
         return self.config.fusion
 
@@ -79,26 +82,46 @@ class FusionMixin(ActorCritic):
     def _critic_encodes(self) -> str:
         return self.config.critic_encoders
 
-    def _check_spared(self) -> None:
-        """Modalities that are never withheld are there."""
-        dropout, names = self._fusion_config.dropout, self.fusion.modalities.names
-        unknown = [name for name in (dropout.spare if dropout else ()) if name not in names]
-        if unknown:
-            raise InvalidValueError(
-                f"policy.fusion.dropout.spare names '{unknown[0]}'{did_you_mean(unknown[0], names)}; the modalities "
-                f"are {', '.join(names)}"
-            )
+    def load_misaligned_state_dict(
+        self,
+        state: Mapping[str, Tensor],
+        obs_segments: Mapping[str, tuple[int, ...]],
+        critic_obs_segments: Mapping[str, tuple[int, ...]] | None = None,
+    ) -> Realignment:
+        """As of other policies, but only of one that saw the same components, in whatever order.
+
+        Raises:
+            InvalidValueError: it saw others: modalities are fused by networks that read them together.
+        """
+        seen: dict[Role, Mapping[str, tuple[int, ...]]] = {
+            "actor": obs_segments,
+            "critic": critic_obs_segments or obs_segments,
+        }
+        for role, shapes in seen.items():
+            if dict(ObsSegments(shapes).shapes) != dict(self.segments[role].shapes):
+                raise InvalidValueError(
+                    f"a policy that fuses takes over weights only of one that saw the same components; the {role} sees "
+                    f"{', '.join(self.segments[role].shapes)}, and that one saw {', '.join(shapes)}"
+                )
+        return super().load_misaligned_state_dict(state, obs_segments, critic_obs_segments)
 
 
-def _for_critic(config: FusionConfig, shapes: Shapes) -> FusionConfig:
-    """The same modalities of what the critic sees, all of the time; what the actor does not see belongs to the body."""
-    config = config.model_copy(update={"dropout": None})
-    if config.modalities is None:
-        return config
-    groups = {name: tuple(each for each in group if each in shapes) for name, group in config.modalities.items()}
-    left = tuple(each for each in shapes if not any(each in group for group in groups.values()))
-    groups[BODY] = groups.get(BODY, ()) + left
-    return config.model_copy(update={"modalities": {name: group for name, group in groups.items() if group}})
+def _critics(shapes: Shapes, config: AnyFusionConfig) -> FusionExtractor:
+    """The critic's own: nothing is withheld from it, and what only it sees is grouped as by default."""
+    groups = None
+    if config.modalities is not None:
+        groups = {name: tuple(each for each in group if each in shapes) for name, group in config.modalities.items()}
+        named = {each for group in groups.values() for each in group}
+        for name, group in default_groups({each: shape for each, shape in shapes.items() if each not in named}).items():
+            groups[name] = groups.get(name, ()) + group
+        groups = {name: group for name, group in groups.items() if group}
+    try:
+        return build_fusion(shapes, config.model_copy(update={"dropout": None, "modalities": groups}))
+    except InvalidValueError as error:
+        raise InvalidValueError(
+            f"what the critic sees cannot be fused: {error}; set policy.critic_encoders to 'none', "
+            "or to 'shared' where it sees what the actor does"
+        ) from None
 
 
 class FusionActorCritic(FusionMixin, ActorCritic):

@@ -23,8 +23,11 @@ def tensors(observation: Mapping[str, Any]) -> dict[str, Tensor]:
 
 
 def as_tensor(value: Any) -> Tensor:
-    """A tensor as it is; anything else that numpy understands as float32."""
-    return value if isinstance(value, Tensor) else torch.as_tensor(np.asarray(value, np.float32))
+    """A tensor as it is; of anything else that numpy understands truth values, and the rest as float32."""
+    if isinstance(value, Tensor):
+        return value
+    array = np.asarray(value)
+    return torch.as_tensor(array if array.dtype == np.bool_ else array.astype(np.float32))
 
 
 class Sequences(NamedTuple):

@@ -1,0 +1,48 @@
+"""Stable-Baselines3 learns with the ways of fusing that are here."""
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium import spaces
+from stable_baselines3 import PPO
+from torch.testing import assert_close
+
+from poise.errors import PoiseError
+from poise.fusion.stable_baselines3 import FusionFeaturesExtractor
+
+
+class Seeing(gym.Env[dict[str, Any], Any]):
+    """A vector, and a picture with its channels last, as bytes."""
+
+    observation_space = spaces.Dict({"vel": spaces.Box(-1, 1, (3,)), "eye": spaces.Box(0, 255, (36, 40, 3), np.uint8)})
+    action_space = spaces.Box(-1, 1, (2,))
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[dict[str, Any], Any]:
+        super().reset(seed=seed)
+        return self.observation_space.sample(), {}
+
+    def step(self, action: Any) -> tuple[dict[str, Any], float, bool, bool, Any]:
+        return self.observation_space.sample(), 1.0, False, bool(self.np_random.random() < 0.1), {}
+
+
+@pytest.mark.parametrize("name", ["concat", "transformer"])
+def test_it_learns_with_them(name: str) -> None:
+    fusion = {"name": name, "images": {"channels": [4, 4]}} | ({"width": 8} if name == "transformer" else {})
+    kwargs = {"features_extractor_class": FusionFeaturesExtractor, "features_extractor_kwargs": {"fusion": fusion}}
+    learner = PPO("MultiInputPolicy", Seeing(), n_steps=16, batch_size=8, n_epochs=1, policy_kwargs=kwargs, seed=0)
+    extractor = learner.policy.features_extractor
+    before = [value.clone() for value in extractor.parameters()]
+    learner.learn(16)
+    assert any((value != old).any() for value, old in zip(extractor.parameters(), before, strict=True))
+    seen, _ = learner.policy.obs_to_tensor(learner.env.reset())  # type: ignore[union-attr, arg-type]
+    prepared = {"vel": seen["vel"], "eye": seen["eye"] / 255.0}  # type: ignore[index, call-overload]
+    assert_close(learner.policy.extract_features(seen), extractor.fusion(prepared))  # type: ignore[arg-type]
+
+
+def test_wrong_use() -> None:
+    with pytest.raises(PoiseError, match="fusion is of mappings"):
+        FusionFeaturesExtractor(spaces.Box(-1, 1, (3,)), {"name": "concat"})
+    with pytest.raises(PoiseError, match="fusion.name must be one of .*did you mean 'concat'"):
+        FusionFeaturesExtractor(Seeing.observation_space, {"name": "concatt"})
