@@ -101,7 +101,8 @@ def describe_settings(
             which = f" with name {_shown(alternative.model_fields['name'].annotation)}" if len(nested) > 1 else ""
             place = f"{key}.NAME" if get_origin(field.annotation) is dict else key
             groups.append(describe_settings(alternative, f"{place}.", f"{place}{which}: {summary}", inner))
-    return "\n\n".join(["\n".join([title, *own]), *groups] if own else groups)
+    whole = "\n\n".join(["\n".join([title, *own]), *groups] if own else groups)
+    return "\n\n".join(dict.fromkeys(whole.split("\n\n")))  # what alternatives share is told once
 
 
 def _entry(flag: str, kind: str, field: FieldInfo, default: Any) -> str:

@@ -57,7 +57,7 @@ class FusionConfig(Config):
 class ConcatFusionConfig(FusionConfig):
     """Separate encoders, and concatenation."""
 
-    name: Literal["concat"] = "concat"
+    name: Literal["concat"] = Field("concat", description="of the way of fusing")
     hidden_sizes: Widths = Field((), description="of a network for each modality; none leaves vectors as they are")
     width: Width = Field(32, description="numbers that an image becomes where there are no hidden sizes")
 
@@ -65,21 +65,21 @@ class ConcatFusionConfig(FusionConfig):
 class EarlyFusionConfig(FusionConfig):
     """Everything side by side first, and one encoder of all."""
 
-    name: Literal["early"] = "early"
+    name: Literal["early"] = Field("early", description="of the way of fusing")
     hidden_sizes: Widths = Field((128, 64), min_length=1, description="of the encoder; the last are the features")
 
 
 class WeightedSumConfig(FusionConfig):
     """A sum of the modalities' features with learned weights."""
 
-    name: Literal["weighted_sum"] = "weighted_sum"
+    name: Literal["weighted_sum"] = Field("weighted_sum", description="of the way of fusing")
     width: Width = Field(64, description="features of each modality, and of the sum")
 
 
 class SharedEncoderConfig(FusionConfig):
     """One encoder for all modalities, and a head for each."""
 
-    name: Literal["shared_encoder"] = "shared_encoder"
+    name: Literal["shared_encoder"] = Field("shared_encoder", description="of the way of fusing")
     width: Width = Field(64, description="of what the encoder reads and gives")
     head_size: Width = Field(32, description="features of each modality")
 
@@ -100,20 +100,20 @@ class _AttendingConfig(FusionConfig):
 class CrossAttentionConfig(_AttendingConfig):
     """One modality asks, the others answer."""
 
-    name: Literal["cross_attention"] = "cross_attention"
+    name: Literal["cross_attention"] = Field("cross_attention", description="of the way of fusing")
     query: str = Field("body", description="the modality that asks")
 
 
 class HierarchicalAttentionConfig(_AttendingConfig):
-    """Attention within each modality, among its components or the places of its image, then across modalities."""
+    """Attention within each modality, then across modalities."""
 
-    name: Literal["hierarchical_attention"] = "hierarchical_attention"
+    name: Literal["hierarchical_attention"] = Field("hierarchical_attention", description="of the way of fusing")
 
 
 class TransformerFusionConfig(_AttendingConfig):
     """A transformer encoder over the tokens of all modalities."""
 
-    name: Literal["transformer"] = "transformer"
+    name: Literal["transformer"] = Field("transformer", description="of the way of fusing")
     num_layers: int = Field(2, ge=1, le=64, description="one upon the other")
     pooling: Literal["mean", "attention"] = Field("mean", description="of the tokens to features")
 
