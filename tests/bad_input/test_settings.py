@@ -94,7 +94,7 @@ VALUES = [
     Case(train("--env.options.start.retry.longest", "0.1"), ("start.retry", "shortest (0.4) must not exceed longest")),
     Case(train("--env.options.cameras", "no"), ("cameras", "'no'")),
     Case(train("--env.options.goal.direction", "[0, 0]"), ("goal.direction must not be (0, 0)",)),
-    Case(train("--policy.observations", "[orientation, veloc]"), ("holds no veloc", "which a policy", "motor_state")),
+    Case(train("--policy.observations", "[orientation, veloc]"), ("holds no 'veloc'", "which a policy", "motor_state")),
     Case(train("--policy.observations", "[]"), ("policy.observations",)),
     Case(train("--policy.observations", "[vel, vel]"), ("policy.observations", "vel")),
     Case(train(SEES), ("rgbd_0", "policy.encoder", "poise pretrain")),

@@ -98,7 +98,7 @@ def test_a_teacher_that_cannot_be(teacher: Path, tmp_path: Path) -> None:
     blind = blind.model_copy(update={"env": blind.env.model_copy(update={"options": options})})
     with pytest.raises(
         InvalidValueError,
-        match="holds no heights, which a policy or a teacher",
+        match="holds no 'heights', which a policy or a teacher",
     ):
         start_run(blind, tmp_path / "b")
     assert not (tmp_path / "a").exists()

@@ -73,7 +73,8 @@ def test_an_environment_of_somebody_elses(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_the_guides_own_mixin_is_trained_resumed_and_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     guide = (Path(__file__).parents[2] / "docs/policies/index.md").read_text()
-    (tmp_path / "codes.py").write_text(re.findall(r"```python\n(.*?)```", guide, re.DOTALL)[0])
+    examples = re.findall(r"```python\n(.*?)```", guide, re.DOTALL)
+    (tmp_path / "codes.py").write_text(next(each for each in examples if "class CodeMixin" in each))
     monkeypatch.syspath_prepend(tmp_path)
     world = {"num_envs": 2, "options": {"cameras": {"enabled": False}, "terrain": {"nodes": 33}}}
     policy = {"actor": SMALL, "critic": SMALL, "mixins": ["codes:CodeMixin"], "memory": {"hidden_size": 8}}
