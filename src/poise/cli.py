@@ -73,7 +73,7 @@ VERBS = {
     "motion": Verb(
         data.motion,
         data.motion_options,
-        "record a reference motion: an LQR drives ballbots on level ground, weaving from side to side",
+        "record a reference motion: an LQR drives ballbots on level ground, drifting aside or weaving",
         "poise motion configs/ballbot/style.yaml --out runs/motion.safetensors --drift 0.1",
         data.motion_settings,
     ),

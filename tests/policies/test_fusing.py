@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 import torch
+import zoo
 from torch import Tensor
 from torch.testing import assert_close
 
 from poise.errors import PoiseError
 from poise.policies import ActorCritic
 
-MODALITIES = {"modalities": {"body": ["position", "speed"], "ground": ["heights"], "air": ["wind"]}}
-ATTENDS = MODALITIES | {"name": "cross_attention", "width": 8, "num_heads": 2}
+ATTENDS = zoo.ATTENDS | {"name": "cross_attention"}
 MakePolicy = Callable[..., ActorCritic]
 Observe = Callable[..., dict[str, Tensor]]
 

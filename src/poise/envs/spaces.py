@@ -6,7 +6,7 @@ import numpy as np
 from gymnasium import spaces
 
 from poise.envs.observations import VELOCITY_LIMIT
-from poise.envs.options import BallbotOptions
+from poise.envs.options import ENGAGING_BLOCK, BallbotOptions
 from poise.envs.vision import AGE, CAMERAS
 from poise.sim.course import FIELDS
 
@@ -29,7 +29,7 @@ def observation_space(options: BallbotOptions) -> spaces.Dict:
         parts["goal"] = spaces.Box(-1.0, 1.0, (2,), np.float32)
     if options.field_ahead.enabled:
         rise = options.terrain.course.rise if options.field_ahead.signed else 0.0
-        parts["engaging_block"] = spaces.Box(-rise, max(rise, 1.0), (len(FIELDS),), np.float32)
+        parts[ENGAGING_BLOCK] = spaces.Box(-rise, max(rise, 1.0), (len(FIELDS),), np.float32)
     if options.heights.enabled:
         highest = options.terrain.height
         parts["heights"] = spaces.Box(-highest, highest, (options.heights.size,) * 2, np.float32)

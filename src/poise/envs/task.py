@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from poise.config import parse
 from poise.envs import observations, rewards, rotations
 from poise.envs.disturbances import Disturbances
-from poise.envs.options import BallbotOptions, RewardOptions
+from poise.envs.options import ENGAGING_BLOCK, BallbotOptions, RewardOptions
 from poise.envs.retries import Retries
 from poise.envs.spaces import action_space, observation_space
 from poise.envs.starts import spread_start
@@ -146,7 +146,7 @@ class BallbotTask:
                 options.heights,
             )
         if options.field_ahead.enabled:
-            sensed["engaging_block"] = observations.engaging_block(
+            sensed[ENGAGING_BLOCK] = observations.engaging_block(
                 options.terrain.course,
                 self.simulation.terrain_seeds,
                 self.simulation.ball_centres()[:, 1] + options.field_ahead.distance,

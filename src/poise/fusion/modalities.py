@@ -267,4 +267,5 @@ def _learned(config: FusionConfig, names: Sequence[str]) -> list[str]:
     """Modalities that are withheld at times, so that what stands for them can be learned."""
     if config.missing == "zeros" or config.dropout is None:
         return []
-    return [name for name in names if name not in spared(config, names)]
+    never = spared(config, names)
+    return [name for name in names if name not in never]

@@ -23,7 +23,7 @@ from poise.fusion.config import (
     WeightedSumConfig,
 )
 from poise.fusion.modalities import Modalities, Shapes, grouped
-from poise.fusion.segments import check_shape, component
+from poise.fusion.segments import ObsSegments
 from poise.nn import MlpModel
 
 Tokens = Mapping[str, Tensor]
@@ -88,17 +88,11 @@ class EarlyFusion(FusionExtractor):
         flat = {name: (math.prod(shape),) for name, shape in shapes.items()}
         modalities = Modalities(flat, config.model_copy(update={"modalities": groups}), 1, ())
         super().__init__(modalities, config.hidden_sizes[-1])
-        self._shapes = dict(shapes)
+        self._pixels = ObsSegments(shapes)
         self.network = MlpModel(sum(modalities.widths.values()), config.hidden_sizes, None, config.activation)
 
     def forward(self, components: Mapping[str, Tensor], missing: Tensor | None = None) -> Tensor:
-        return super().forward({name: self._flat(name, components) for name in self._shapes}, missing)
-
-    def _flat(self, name: str, components: Mapping[str, Tensor]) -> Tensor:
-        """(..., numbers) of a component."""
-        value, shape = component(name, components), self._shapes[name]
-        check_shape(name, value, shape)
-        return value.flatten(-len(shape)) if shape else value[..., None]
+        return super().forward({name: self._pixels.flat(name, components) for name in self._pixels.shapes}, missing)
 
     def fuse(self, tokens: Tokens) -> Tensor:
         features: Tensor = self.network(_side_by_side(tokens))

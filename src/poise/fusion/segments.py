@@ -75,7 +75,7 @@ class ObsSegments:
             InvalidValueError: a component is missing, of another shape, or of other leading axes than the first.
         """
         chosen = list(self.shapes if names is None else self.in_order(names))
-        flat = [self._flat(name, component(name, components)) for name in chosen]
+        flat = [self.flat(name, components) for name in chosen]
         for name, part in zip(chosen, flat, strict=True):
             if part.shape[:-1] != flat[0].shape[:-1]:
                 raise InvalidValueError(
@@ -84,8 +84,13 @@ class ObsSegments:
                 )
         return torch.cat(flat, dim=-1)
 
-    def _flat(self, name: str, value: Tensor) -> Tensor:
-        shape = self.shapes[name]
+    def flat(self, name: str, components: Mapping[str, Tensor]) -> Tensor:
+        """(..., numbers) of a component (..., *shape).
+
+        Raises:
+            InvalidValueError: it is missing, or of another shape.
+        """
+        value, shape = component(name, components), self.shapes[name]
         check_shape(name, value, shape)
         return value.flatten(-len(shape)) if shape else value[..., None]
 

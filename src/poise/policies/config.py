@@ -6,6 +6,7 @@ from typing import Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from poise.config import Config
+from poise.envs.options import ENGAGING_BLOCK
 from poise.fusion.config import AnyFusionConfig
 from poise.nn.settings import Activation, Width, Widths, can_name_network
 
@@ -110,7 +111,7 @@ class MutexConfig(Config):
     kind: Literal["field", "climb"] = Field(
         "field", description="a policy for each field; or a last one for going down, which the last number's sign tells"
     )
-    selector: str = Field("engaging_block", description="component that tells the field ahead, one number for each")
+    selector: str = Field(ENGAGING_BLOCK, description="component that tells the field ahead, one number for each")
     command: str | None = Field(None, description="component that commands the velocity, to be set")
     cmd_vel_mapping: dict[str, tuple[Command, ...]] = Field(
         default_factory=dict, description="velocities commanded to sub-policies, by name: numbers or [lowest, highest]"

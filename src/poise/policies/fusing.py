@@ -8,14 +8,13 @@ components ──► (encoders) ──► fusion ──► features ──► (m
 from collections.abc import Mapping
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from poise.errors import InvalidValueError
 from poise.fusion import AnyFusionConfig, FusionExtractor, ObsSegments, build_fusion
 from poise.fusion.modalities import default_groups, spared
 from poise.policies.actor_critic import ActorCritic, Components, Role, Shapes
 from poise.policies.look import AnyObservation, Look, TensorObservation
-from poise.policies.misaligned import Realignment
 from poise.policies.recurrent import ActorCriticRecurrent
 
 FUSED = "fused"
@@ -37,21 +36,23 @@ class FusionMixin(ActorCritic):
         if role == "actor":
             self.fusion = build_fusion(segments.shapes, self._fusion_config)
             self._fused_of = segments
-        elif self._critic_encodes == "own":
+        elif self.config.critic_encoders == "own":
             self.critic_fusion = _critics(segments.shapes, self._fusion_config)
-        elif self._critic_encodes == "shared" and segments.shapes != self._fused_of.shapes:
+        elif self.config.critic_encoders == "shared" and segments.shapes != self._fused_of.shapes:
             raise InvalidValueError(
                 "policy.critic_encoders is 'shared', but the critic sees other components than the actor; set it to "
                 "'own' or 'none'"
             )
-        fuses = role == "actor" or self._critic_encodes != "none"
-        width = (self.critic_fusion if role == "critic" and self._critic_encodes == "own" else self.fusion).output_size
+        fuses = role == "actor" or self.config.critic_encoders != "none"
+        width = (
+            self.critic_fusion if role == "critic" and self.config.critic_encoders == "own" else self.fusion
+        ).output_size
         return super().build_transform(ObsSegments({FUSED: (width,)}) if fuses else segments, role)
 
     def transform(self, components: Components, look: Look, role: Role) -> Components:
-        if role == "critic" and self._critic_encodes == "own":
+        if role == "critic" and self.config.critic_encoders == "own":
             components = {FUSED: look.once("fused for the critic", lambda: self.critic_fusion(components))}
-        elif role == "actor" or self._critic_encodes == "shared":
+        elif role == "actor" or self.config.critic_encoders == "shared":
             missing = look.observation.get(MISSING) if role == "actor" else None
             reader = "both" if self.reads_alike and self._fusion_config.dropout is None else role
             components = {FUSED: look.once(f"fused for {reader}", lambda: self.fusion(components, missing))}
@@ -68,7 +69,7 @@ class FusionMixin(ActorCritic):
         return {**prepared, MISSING: torch.rand(len(some), len(names), device=some.device) < prob}
 
     def critic_modules(self) -> list[nn.Module]:
-        own = [self.critic_fusion] if self._critic_encodes == "own" else []
+        own = [self.critic_fusion] if self.config.critic_encoders == "own" else []
         return [*super().critic_modules(), *own]
 
     # --- parts ----------------------------------------------------------------------------------------------------
@@ -78,32 +79,15 @@ class FusionMixin(ActorCritic):
         assert self.config.fusion is not None
         return self.config.fusion
 
-    @property
-    def _critic_encodes(self) -> str:
-        return self.config.critic_encoders
-
-    def load_misaligned_state_dict(
-        self,
-        state: Mapping[str, Tensor],
-        obs_segments: Mapping[str, tuple[int, ...]],
-        critic_obs_segments: Mapping[str, tuple[int, ...]] | None = None,
-    ) -> Realignment:
-        """As of other policies, but only of one that saw the same components, in whatever order.
-
-        Raises:
-            InvalidValueError: it saw others: modalities are fused by networks that read them together.
-        """
-        seen: dict[Role, Mapping[str, tuple[int, ...]]] = {
-            "actor": obs_segments,
-            "critic": critic_obs_segments or obs_segments,
-        }
-        for role, shapes in seen.items():
-            if dict(ObsSegments(shapes).shapes) != dict(self.segments[role].shapes):
+    def check_seen(self, seen: Mapping[str, ObsSegments]) -> None:
+        """The same components, in whatever order: modalities are fused by networks that read them together."""
+        for role, segments in seen.items():
+            own = self.segments[role].shapes
+            if dict(segments.shapes) != dict(own):
                 raise InvalidValueError(
                     f"a policy that fuses takes over weights only of one that saw the same components; the {role} sees "
-                    f"{', '.join(self.segments[role].shapes)}, and that one saw {', '.join(shapes)}"
+                    f"{', '.join(own)}, and that one saw {', '.join(segments.shapes)}"
                 )
-        return super().load_misaligned_state_dict(state, obs_segments, critic_obs_segments)
 
 
 def _critics(shapes: Shapes, config: AnyFusionConfig) -> FusionExtractor:

@@ -85,6 +85,9 @@ class Realignable(nn.Module):
         """Other components as the networks would read them."""
         raise NotImplementedError
 
+    def check_seen(self, seen: Mapping[str, ObsSegments]) -> None:
+        """Refuse weights of a policy whose actor and critic saw these components, if they cannot be taken over."""
+
     def load_misaligned_state_dict(
         self,
         state: Mapping[str, Tensor],
@@ -101,6 +104,7 @@ class Realignable(nn.Module):
             InvalidValueError: the weights do not fit those components, or belong to another architecture.
         """
         seen = {"actor": ObsSegments(obs_segments), "critic": ObsSegments(critic_obs_segments or obs_segments)}
+        self.check_seen(seen)
         now = self.input_layers(self.segments, self.transformed)
         before = self.input_layers(seen, self.as_transformed(seen))
         aligned, report = realign(state, {name: (before[name], now[name]) for name in now})
