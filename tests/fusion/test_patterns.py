@@ -156,7 +156,8 @@ def test_attention_is_that_of_torch() -> None:
 
 
 def test_what_the_query_looks_at_adds_up_to_one() -> None:
-    extractor, seen = build("cross_attention"), observe(4)
+    images = {"channels": [16, 32, 32], "kernel_sizes": [3, 3, 3], "strides": [2, 2, 2]}  # 12x10, 6x5, 3x3, 2x2
+    extractor, seen = build("cross_attention", images=images), observe(4)
     assert isinstance(extractor, CrossAttention)
     weights = extractor.weights(seen)
     assert {name: tuple(value.shape) for name, value in weights.items()} == {"rgbd_0": (4, 4), "rgbd_1": (4, 1)}

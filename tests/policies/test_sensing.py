@@ -5,6 +5,7 @@ from gymnasium import spaces
 from torch.testing import assert_close
 
 from poise.errors import PoiseError
+from poise.nn.frames import dense
 from poise.perception import FrozenDepthEncoder
 from poise.perception.autoencoder import TinyAutoencoder
 from poise.policies import Sensing
@@ -117,7 +118,7 @@ def test_images_may_be_left_to_the_policy(encoder: FrozenDepthEncoder) -> None:
     given = observation(2)
     sensing = Sensing(SPACE, encoder, 2, STEP, ("rgbd_0", "rgbd_1"), learned={"rgbd_1": "by itself"})
     assert sensing.shapes == {"rgbd_0": (4,), "rgbd_1": (1, 8, 8)}
-    assert_close(sensing(given)["rgbd_1"], torch.from_numpy(given["rgbd_1"]))
+    assert_close(dense(sensing(given)["rgbd_1"]), torch.from_numpy(given["rgbd_1"]))
     alone = Sensing(SPACE, None, 2, STEP, learned=["rgbd_0", "rgbd_1"])
     assert alone.shapes["rgbd_0"] == (1, 8, 8)
     picture = Sensing(spaces.Box(0, 255, (8, 6, 3), np.uint8), None, 2, STEP)

@@ -3,6 +3,7 @@ import torch
 from torch import Tensor
 from torch.testing import assert_close
 
+from poise.nn.frames import Frames, FrameStream
 from poise.storage import Rollout
 
 COLUMNS = ("actions", "log_probs", "values", "advantages", "returns", "distributions")
@@ -103,3 +104,51 @@ def test_sequences_stay_whole_and_none_is_dropped(count: int) -> None:
         starts = part.sequences.starts
         assert starts.nonzero().tolist() == [[2, i] for i, env in enumerate(envs.tolist()) if env == 2]
         assert part.num_samples == 5 * len(envs)
+
+
+# --- images that last several steps -----------------------------------------------------------------------------------
+
+
+def seen(num_steps: int = 6, num_envs: int = 4) -> tuple[Rollout, Tensor]:
+    """Environment n sees a new image every n + 1 steps; the rollout, and all images as they were."""
+    torch.manual_seed(0)
+    rollout, stream, images, shown = Rollout(num_steps, num_envs), FrameStream(), torch.zeros(num_envs, 1, 2, 3), []
+    for _ in range(2):  # the second rollout takes the memory of the first
+        rollout.clear()
+        shown.clear()
+        for t in range(num_steps):
+            images = images.clone()
+            for n in range(num_envs):
+                if t % (n + 1) == 0:
+                    images[n] = torch.rand(1, 2, 3)
+            shown.append(images)
+            rollout.add({"eye": stream(images)}, values=t + torch.arange(num_envs) / 100)
+    return rollout, torch.stack(shown)
+
+
+def test_images_are_held_once_and_come_back_as_they_were() -> None:
+    rollout, shown = seen()
+    frames = rollout.observations["eye"]
+    assert isinstance(frames, Frames)
+    assert_close(frames.tensor(), shown, rtol=0, atol=0)
+    assert len(frames.images) == 6 + 3 + 2 + 2  # of the environments, of which the last sees a new one at 0 and 4
+    assert rollout.image_bytes < shown.nbytes
+
+
+def test_every_image_is_in_one_minibatch_or_at_a_border() -> None:
+    rollout, shown = seen()
+    total = 0
+    for batch in rollout.minibatches(("values",), 3, epochs=1):
+        eye, values = batch.observations["eye"], batch.values
+        assert isinstance(eye, Frames)
+        steps = values.long()
+        assert_close(eye.tensor(), shown[steps, (100 * (values - steps)).round().long()])
+        total += len(eye.index.unique())
+    assert len(rollout.observations["eye"].images) <= total <= 13 + 2  # type: ignore[attr-defined]
+
+
+def test_sequences_keep_their_images() -> None:
+    rollout, shown = seen()
+    rollout.fill(dones=torch.zeros(6, 4, dtype=torch.bool), where=torch.arange(4).expand(6, 4))
+    for batch in rollout.minibatches(("where",), 2, epochs=1, sequences=True):
+        assert_close(batch.observations["eye"].tensor(), shown[:, batch.where[0]])  # type: ignore[attr-defined]

@@ -73,6 +73,14 @@ def ballbot(folder: Path) -> dict[str, Any]:
     }
 
 
+def seeing(folder: Path) -> dict[str, Any]:
+    """Images that the policy learns to encode, and does without at times."""
+    fusion = {"name": "cross_attention", "width": 8, "num_heads": 2, "dropout": {"prob": 0.3}}
+    images = {"channels": [4, 4], "kernel_sizes": [4, 3], "strides": [4, 2]}
+    policy = TRAINING["policy"] | {"fusion": fusion | {"images": images}, "critic_encoders": "shared"}
+    return ballbot(folder) | {"policy": policy}
+
+
 class StopAfter(Callback):
     """Ends the run after an iteration, with a checkpoint or like a crash; by default never."""
 
@@ -112,10 +120,11 @@ def assert_same(found: Any, expected: Any, place: str = "") -> None:
         assert repr(found) == repr(expected), place
 
 
-@pytest.fixture(scope="module", params=["cartpole", "ballbot"])
+@pytest.fixture(scope="module", params=["cartpole", "ballbot", "seeing"])
 def uninterrupted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[RunConfig, Any]:
     folder = tmp_path_factory.mktemp(request.param)
-    config = parse(RunConfig, CARTPOLE if request.param == "cartpole" else ballbot(folder))
+    made = {"cartpole": lambda folder: CARTPOLE, "ballbot": ballbot, "seeing": seeing}[request.param](folder)
+    config = parse(RunConfig, made)
     start_run(config, folder / "run", [StopAfter()]).train()
     return config, outcome(folder / "run")
 

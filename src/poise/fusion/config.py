@@ -5,15 +5,22 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from poise.config import Config
-from poise.nn.settings import Activation, Width, Widths
+from poise.nn.settings import Activation, Width, Widths, check_convolutions
 
 
 class PatchConfig(Config):
     """How an image becomes tokens: the last pixels of convolutions, or patches as of a vision transformer."""
 
     kind: Literal["cnn", "vit"] = Field("cnn", description="convolutions, or patches that are projected as they are")
-    channels: Widths = Field((16, 32, 32), min_length=1, description="of the convolutions, 3x3 with stride 2 each")
+    channels: Widths = Field((16, 32), min_length=1, description="of the convolutions")
+    kernel_sizes: Widths = Field((8, 4), description="of the convolutions")
+    strides: Widths = Field((4, 2), description="of the convolutions")
     patch_size: int = Field(16, ge=1, description="pixels along each side of a patch")
+
+    @model_validator(mode="after")
+    def _one_for_each(self) -> Self:
+        check_convolutions(self.channels, self.kernel_sizes, self.strides)
+        return self
 
 
 class ModalityDropoutConfig(Config):

@@ -15,8 +15,9 @@ from torch import Tensor, nn
 from poise.envs.vision import CAMERAS
 from poise.errors import InvalidValueError, did_you_mean
 from poise.fusion.config import FusionConfig, PatchConfig
-from poise.fusion.segments import ObsSegments, check_shape, component
+from poise.fusion.segments import AnyComponent, ObsSegments, checked, component
 from poise.nn import Conv2dModel, MlpModel, has_channels_last
+from poise.nn.frames import Frames, encode
 from poise.nn.settings import can_name_network
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -109,7 +110,7 @@ class VectorTokens(nn.Module):
         self.width = sizes[-1] if sizes else segments.size
         self.count = len(self._groups)
 
-    def forward(self, components: Mapping[str, Tensor]) -> Tensor:
+    def forward(self, components: Mapping[str, AnyComponent]) -> Tensor:
         """{name: (..., *shape)} to (..., count, width)."""
         tokens = [
             network(self.segments.join(components, group))
@@ -155,24 +156,39 @@ class ImageTokens(nn.Module):
             self.layers = nn.Conv2d(channels, self.width, config.patch_size, config.patch_size)
             places, depth = (height // config.patch_size) * (breadth // config.patch_size), self.width
         else:
-            three, two, one = ([number] * len(config.channels) for number in (3, 2, 1))
-            self.layers = Conv2dModel(channels, config.channels, three, two, one, activation)
-            places, depth = math.prod(self.layers.conv_out_resolution(height, breadth)), config.channels[-1]
+            kernels, strides = config.kernel_sizes, config.strides
+            paddings = [max(kernel - stride + 1, 0) // 2 for kernel, stride in zip(kernels, strides, strict=True)]
+            self.layers = Conv2dModel(channels, config.channels, kernels, strides, paddings, activation)
+            resolution = self.layers.conv_out_resolution(height, breadth)
+            if min(resolution) < 1:
+                raise InvalidValueError(
+                    f"nothing is left of '{name}' of shape {shape} after the convolutions of policy.fusion.images"
+                )
+            places, depth = math.prod(resolution), config.channels[-1]
         self.spatial = spatial
         self.count = places if spatial else 1
         self.project = MlpModel(depth if spatial else depth * places, sizes, None, activation)
         self.position = nn.Parameter(0.02 * torch.randn(places, self.width)) if spatial else None
 
-    def forward(self, components: Mapping[str, Tensor]) -> Tensor:
-        """{name: (..., C, H, W)} to (..., count, width)."""
-        image = component(self.name, components)
-        check_shape(self.name, image, self.shape)
-        lead = image.shape[:-3]
-        flat = image.reshape(-1, *self.shape)
+    def forward(self, images: Tensor) -> Tensor:
+        """(..., C, H, W) to (..., count, width)."""
+        lead = images.shape[:-3]
+        flat = images.reshape(-1, *self.shape)
         maps: Tensor = self.layers(flat.movedim(-1, -3) if self._channels_last else flat).flatten(-2)
         tokens: Tensor = self.project(maps.transpose(-1, -2) if self.spatial else maps.flatten(-2)[..., None, :])
         tokens = tokens if self.position is None else tokens + self.position
         return tokens.reshape(*lead, self.count, self.width)
+
+
+class _Finite(nn.Module):
+    """Zeros for what is not a number."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(..., *shape) to the same."""
+        return images.nan_to_num(0.0)
+
+
+_FINITE = _Finite()
 
 
 class Modalities(nn.Module):
@@ -218,7 +234,7 @@ class Modalities(nn.Module):
             {name: nn.Parameter(torch.zeros(self.widths[name])) for name in _learned(config, self.names)}
         )
 
-    def forward(self, components: Mapping[str, Tensor], missing: Tensor | None = None) -> dict[str, Tensor]:
+    def forward(self, components: Mapping[str, AnyComponent], missing: Tensor | None = None) -> dict[str, Tensor]:
         """Tokens by modality.
 
         Args:
@@ -232,16 +248,24 @@ class Modalities(nn.Module):
             InvalidValueError: the mask has another shape.
         """
         if missing is None:
-            return {name: encoder(components) for name, encoder in self.encoders.items()}
+            return {name: self._tokens(name, components) for name in self.names}
         self._check(missing, components)
         tokens = {}
-        for i, (name, encoder) in enumerate(self.encoders.items()):
+        for i, name in enumerate(self.names):
             gone = missing[..., i]
-            seen = encoder(self._blanked(components, name, gone))
+            seen = self._tokens(name, self._blanked(components, name, gone))
             tokens[name] = torch.where(gone[..., None, None], self._instead(name, seen), seen)
         return tokens
 
-    def _check(self, missing: Tensor, components: Mapping[str, Tensor]) -> None:
+    def _tokens(self, modality: str, components: Mapping[str, AnyComponent]) -> Tensor:
+        """(..., n, width) of one modality; of frames each image is encoded once."""
+        encoder = self.encoders[modality]
+        if not isinstance(encoder, ImageTokens):
+            tokens: Tensor = encoder(components)
+            return tokens
+        return encode(checked(encoder.name, components, encoder.shape), encoder)
+
+    def _check(self, missing: Tensor, components: Mapping[str, AnyComponent]) -> None:
         name, shape = next(iter(self.groups[self.names[0]].shapes.items()))
         value = component(name, components)
         expected = (*value.shape[: value.dim() - len(shape)], len(self.names))
@@ -251,12 +275,16 @@ class Modalities(nn.Module):
                 f"got {missing.dtype} of shape {tuple(missing.shape)}"
             )
 
-    def _blanked(self, components: Mapping[str, Tensor], name: str, gone: Tensor) -> dict[str, Tensor]:
+    def _blanked(self, components: Mapping[str, AnyComponent], name: str, gone: Tensor) -> dict[str, AnyComponent]:
         """A modality's components with zeros where it is missing: what is not a number would spoil the gradients."""
-        return {
-            key: component(key, components).masked_fill(gone.view(*gone.shape, *[1] * len(shape)), 0.0)
-            for key, shape in self.groups[name].shapes.items()
-        }
+        blanked: dict[str, AnyComponent] = {}
+        for key, shape in self.groups[name].shapes.items():
+            value = component(key, components)
+            if isinstance(value, Frames):  # others may see the same image
+                blanked[key] = value.through(_FINITE)
+            else:
+                blanked[key] = value.masked_fill(gone.view(*gone.shape, *[1] * len(shape)), 0.0)
+        return blanked
 
     def _instead(self, name: str, tokens: Tensor) -> Tensor:
         """What stands for a missing modality: what has been learned, or zeros."""

@@ -23,7 +23,7 @@ from poise.fusion.config import (
     WeightedSumConfig,
 )
 from poise.fusion.modalities import Modalities, Shapes, grouped
-from poise.fusion.segments import ObsSegments
+from poise.fusion.segments import AnyComponent, ObsSegments
 from poise.nn import MlpModel
 
 Tokens = Mapping[str, Tensor]
@@ -43,7 +43,7 @@ class FusionExtractor(nn.Module):
         self.modalities = modalities
         self.output_size = output_size
 
-    def forward(self, components: Mapping[str, Tensor], missing: Tensor | None = None) -> Tensor:
+    def forward(self, components: Mapping[str, AnyComponent], missing: Tensor | None = None) -> Tensor:
         """{name: (..., *shape)} to (..., output_size).
 
         Args:
@@ -91,7 +91,7 @@ class EarlyFusion(FusionExtractor):
         self._pixels = ObsSegments(shapes)
         self.network = MlpModel(sum(modalities.widths.values()), config.hidden_sizes, None, config.activation)
 
-    def forward(self, components: Mapping[str, Tensor], missing: Tensor | None = None) -> Tensor:
+    def forward(self, components: Mapping[str, AnyComponent], missing: Tensor | None = None) -> Tensor:
         return super().forward({name: self._pixels.flat(name, components) for name in self._pixels.shapes}, missing)
 
     def fuse(self, tokens: Tokens) -> Tensor:
@@ -170,7 +170,7 @@ class CrossAttention(FusionExtractor):
         found = self.attention(asking, answering)
         return torch.cat([asking, found], dim=-1).squeeze(-2)
 
-    def weights(self, components: Mapping[str, Tensor], missing: Tensor | None = None) -> dict[str, Tensor]:
+    def weights(self, components: Mapping[str, AnyComponent], missing: Tensor | None = None) -> dict[str, Tensor]:
         """{modality: (..., n)} how much of each token is looked at; together they sum to 1."""
         tokens = self.modalities(components, missing)
         weights = self.attention.weights(self._asking(tokens), self._answering(tokens)).squeeze(-2)

@@ -8,8 +8,11 @@ import torch
 from torch import Tensor
 
 from poise.errors import InvalidValueError, did_you_mean
+from poise.nn.frames import Frames, dense
 
 Component = TypeVar("Component")
+AnyComponent = Tensor | Frames
+"""Of an observation: (..., *shape)."""
 
 
 class ObsSegments:
@@ -68,7 +71,7 @@ class ObsSegments:
             for name, part in self._slices.items()
         }
 
-    def join(self, components: Mapping[str, Tensor], names: Iterable[str] | None = None) -> Tensor:
+    def join(self, components: Mapping[str, AnyComponent], names: Iterable[str] | None = None) -> Tensor:
         """{name: (..., *shape)} to (..., size), or only some of them; in the order in which they lie.
 
         Raises:
@@ -84,26 +87,28 @@ class ObsSegments:
                 )
         return torch.cat(flat, dim=-1)
 
-    def flat(self, name: str, components: Mapping[str, Tensor]) -> Tensor:
+    def flat(self, name: str, components: Mapping[str, AnyComponent]) -> Tensor:
         """(..., numbers) of a component (..., *shape).
 
         Raises:
             InvalidValueError: it is missing, or of another shape.
         """
-        value, shape = component(name, components), self.shapes[name]
-        check_shape(name, value, shape)
+        shape = self.shapes[name]
+        value = dense(checked(name, components, shape))
         return value.flatten(-len(shape)) if shape else value[..., None]
 
 
-def check_shape(name: str, value: Tensor, shape: tuple[int, ...]) -> None:
-    """Refuse a component (..., *shape) of another shape, even one with as many numbers.
+def checked(name: str, components: Mapping[str, AnyComponent], shape: tuple[int, ...]) -> AnyComponent:
+    """One of an observation's components, (..., *shape).
 
     Raises:
-        InvalidValueError: it is.
+        InvalidValueError: there is none of that name, or one of another shape, were it of as many numbers.
     """
+    value = component(name, components)
     if shape and tuple(value.shape[-len(shape) :]) != shape:
         expected = ", ".join(map(str, shape))
         raise InvalidValueError(f"'{name}' must be of shape (..., {expected}), got {tuple(value.shape)}")
+    return value
 
 
 def component(name: str, components: Mapping[str, Component]) -> Component:

@@ -53,20 +53,30 @@ class EmpiricalNormalization(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., *shape) to the same, normalised."""
-        normalized = (x - self.mean) / (self.std + self.eps)
+        return self._normalized(x, self.mean, self.std)
+
+    def part(self, x: Tensor, numbers: slice, shape: tuple[int, ...]) -> Tensor:
+        """(..., *shape) to the same, normalised as these numbers of a vector are."""
+        return self._normalized(x, self.mean[numbers].view(shape), self.std[numbers].view(shape))
+
+    def _normalized(self, x: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+        normalized = (x - mean) / (std + self.eps)
         return normalized if self.clip is None else normalized.clamp(-self.clip, self.clip)
 
     @torch.no_grad()
     def update(self, x: Tensor) -> None:
         """Take in samples (..., *shape)."""
+        samples = x.reshape(-1, *self.mean.shape)
+        if len(samples):
+            self.update_from_moments(samples.mean(dim=0), samples.var(dim=0, correction=0), len(samples))
+
+    @torch.no_grad()
+    def update_from_moments(self, mean: Tensor, var: Tensor, count: int) -> None:
+        """Take in `count` samples of which only the mean and variance (*shape) are known."""
         if self.until is not None and self.count >= self.until:
             return
-        samples = x.reshape(-1, *self.mean.shape)
-        if not len(samples):
-            return
-        mean, var = samples.mean(dim=0), samples.var(dim=0, correction=0)
-        total = self.count + len(samples)
-        share = (len(samples) / total).to(self.mean.dtype)
+        total = self.count + count
+        share = (count / total).to(self.mean.dtype)
         mean, var = combine_moments(self.mean, self.var, mean, var, share)
         self.mean.copy_(mean)
         self.var.copy_(var)

@@ -1,5 +1,6 @@
 """What configurations of networks share: names of nonlinearities and widths of layers, checked."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
@@ -19,6 +20,20 @@ def _possible(sizes: tuple[int, ...]) -> tuple[int, ...]:
     if any(not 1 <= size <= LARGEST_WIDTH for size in sizes):
         raise ValueError(f"must be positive widths of at most {LARGEST_WIDTH}, got {list(sizes)}")
     return sizes
+
+
+def check_convolutions(channels: Sequence[int], kernel_sizes: Sequence[int], strides: Sequence[int]) -> None:
+    """Settings of convolutions, one after another, that go together.
+
+    Raises:
+        ValueError: they do not.
+    """
+    lengths = [len(values) for values in (channels, kernel_sizes, strides)]
+    if len(set(lengths)) > 1:
+        raise ValueError(
+            "channels, kernel_sizes and strides must have an entry for each convolution, got "
+            f"{lengths[0]}, {lengths[1]} and {lengths[2]} of them"
+        )
 
 
 def can_name_network(name: str) -> bool:

@@ -28,7 +28,8 @@ from poise.policies.look import AnyObservation, HiddenStates, Look, Sequences, T
 from poise.policies.misaligned import Realignable
 
 Shapes = Mapping[str, tuple[int, ...]]
-Components = dict[str, Tensor]
+Components = dict[str, Any]
+"""By name, (..., *shape): tensors, and images as `Frames`, too."""
 Role = Literal["actor", "critic"]
 ROLES: tuple[Role, Role] = ("actor", "critic")
 
@@ -235,18 +236,22 @@ class ActorCritic(Configured, Realignable):
 
     def _features(self, look: Look, role: Role) -> Tensor:
         """The extractor's features, transformed if there is anything to transform them."""
-        features = self.normalized(look, role)
-        if type(self).transform is ActorCritic.transform:
-            return features
-        components = self.transform(self.segments[role].split(features), look, role)
-        return self.transformed[role].join(components)
+        extractor = self._extractor(role)
+        if type(self).transform is ActorCritic.transform and not extractor.has_images:
+            return look.once(self._reader(role), lambda: extractor(look.observation))
+        return self.transformed[role].join(self.transform(self.normalized(look, role), look, role))
 
-    def normalized(self, look: Look, role: Role) -> Tensor:
-        """An observation's components, normalised and side by side."""
-        if role == "critic" and self.critic_extractor is not None:
-            own = self.critic_extractor
-            return look.once("critic", lambda: own(look.observation))
-        return look.once("actor", lambda: self.extractor(look.observation))
+    def normalized(self, look: Look, role: Role) -> Components:
+        """An observation's components, normalised."""
+        extractor = self._extractor(role)
+        return look.once(f"components for the {self._reader(role)}", lambda: extractor.components(look.observation))
+
+    def _extractor(self, role: Role) -> ConcatExtractor:
+        return self.critic_extractor if role == "critic" and self.critic_extractor is not None else self.extractor
+
+    def _reader(self, role: Role) -> Role:
+        """For whom the extractor works."""
+        return "actor" if self.critic_extractor is None else role
 
     def _distribution(self, look: Look) -> ActionDistribution:
         distribution: ActionDistribution = self.head(self.actor(self._actor_features(look)))

@@ -8,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 from poise.config import Config
 from poise.envs.options import ENGAGING_BLOCK
 from poise.fusion.config import AnyFusionConfig
-from poise.nn.settings import Activation, Width, Widths, can_name_network
+from poise.nn.settings import Activation, Width, Widths, can_name_network, check_convolutions
 
 Shape = int | tuple[int, ...]
 """Of a component of the observation; a number stands for a vector of that length."""
@@ -43,12 +43,7 @@ class EncoderConfig(Config):
 
     @model_validator(mode="after")
     def _as_many(self) -> Self:
-        lengths = [len(values) for values in (self.channels, self.kernel_sizes, self.strides)]
-        if len(set(lengths)) > 1:
-            raise ValueError(
-                "channels, kernel_sizes and strides must have an entry for each convolution, got "
-                f"{lengths[0]}, {lengths[1]} and {lengths[2]} of them"
-            )
+        check_convolutions(self.channels, self.kernel_sizes, self.strides)
         return self
 
 

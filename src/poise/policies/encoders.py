@@ -11,7 +11,9 @@ from torch import Tensor, nn
 
 from poise.errors import InvalidValueError, did_you_mean
 from poise.fusion import ObsSegments
+from poise.fusion.segments import AnyComponent
 from poise.nn import Conv2dHeadModel, MlpModel, has_channels_last
+from poise.nn.frames import encode
 from poise.nn.settings import can_name_network
 from poise.policies.actor_critic import ActorCritic, Components, Role, Shapes
 from poise.policies.config import EncoderConfig
@@ -92,8 +94,7 @@ class EncoderActorCriticMixin(ActorCritic):
         if name not in self._encoded(role):
             raise InvalidValueError(f"the {role} does not encode '{name}'; it does {', '.join(self._encoded(role))}")
         look = self._look(observation, {})
-        components = self.segments[role].split(self.normalized(look, role))
-        return self._latent(name, components[name], look, role)
+        return self._latent(name, self.normalized(look, role)[name], look, role)
 
     # --- parts ----------------------------------------------------------------------------------------------------
 
@@ -106,10 +107,10 @@ class EncoderActorCriticMixin(ActorCritic):
         encodes = role == "actor" or self.config.critic_encoders != "none"
         return [name for name in self.segments[role].shapes if encodes and name in self.config.encoders]
 
-    def _latent(self, name: str, component: Tensor, look: Look, role: Role) -> Tensor:
+    def _latent(self, name: str, component: AnyComponent, look: Look, role: Role) -> Tensor:
         """A component's latent, worked out once where actor and critic share what they see and the encoder."""
         encoders = self.encoders if role == "actor" or self._shared else self.critic_encoders
-        return look.once(self._known_as(name, role), lambda: encoders[name](component))
+        return look.once(self._known_as(name, role), lambda: encode(component, encoders[name]))
 
     def _known_as(self, name: str, role: Role) -> str:
         """What a look calls a component's latent."""

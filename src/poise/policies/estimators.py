@@ -129,12 +129,13 @@ class _Estimating(ActorCritic):
             prepared = estimator.prepare(prepared)
         return prepared
 
-    def normalized(self, look: Look, role: Role) -> Tensor:
+    def normalized(self, look: Look, role: Role) -> Components:
         """What estimates stand for in all samples need not be there; to the critic it must."""
         blank = self._blank(look.observation) if role == "actor" else {}
         if not blank:
             return super().normalized(look, role)
-        return look.once("actor without what is estimated", lambda: self.extractor({**look.observation, **blank}))
+        given = {**look.observation, **blank}
+        return look.once("actor without what is estimated", lambda: self.extractor.components(given))
 
     def _blank(self, observation: TensorObservation) -> Components:
         """Zeros for components that are not there and whose estimates stand for them."""
@@ -188,7 +189,7 @@ class _Estimating(ActorCritic):
         return super().transform(components, look, role)
 
     def auxiliary_losses(self, look: Look) -> dict[str, Tensor]:
-        truth = self.segments["critic"].split(self.normalized(look, "critic"))
+        truth = self.normalized(look, "critic")
         losses = {f"{e.name}_loss": e.loss(self._estimates(e, look), truth) for e in self._estimators()}
         return super().auxiliary_losses(look) | losses
 

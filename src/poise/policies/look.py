@@ -1,7 +1,7 @@
 """One look of a policy at observations: what it sees, what it remembers, and what was worked out on the way."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -9,8 +9,11 @@ from torch import Tensor
 
 from poise.errors import InvalidValueError
 from poise.nn import AnyMemory, ChangeMemory
+from poise.nn.frames import Frames
 
+Known = TypeVar("Known")
 TensorObservation = Mapping[str, Tensor]
+"""Components by name; images may be `Frames`, which stand for tensors."""
 AnyObservation = TensorObservation | Tensor
 """Components by name, or the vector of all."""
 HiddenStates = Mapping[str, Tensor]
@@ -24,8 +27,8 @@ def tensors(observation: Mapping[str, Any]) -> dict[str, Tensor]:
 
 def as_tensor(value: Any) -> Tensor:
     """A tensor as it is; of anything else that numpy understands truth values, and the rest as float32."""
-    if isinstance(value, Tensor):
-        return value
+    if isinstance(value, Tensor | Frames):
+        return value  # type: ignore[return-value]
     array = np.asarray(value)
     return torch.as_tensor(array if array.dtype == np.bool_ else array.astype(np.float32))
 
@@ -55,13 +58,14 @@ class Look:
         self.observation = observation
         self.states = dict(states)
         self._starts = starts
-        self._known: dict[str, Tensor] = {}
+        self._known: dict[str, Any] = {}
 
-    def once(self, name: str, work_out: Callable[[], Tensor]) -> Tensor:
+    def once(self, name: str, work_out: Callable[[], Known]) -> Known:
         """What several parts of a policy need, worked out for the first of them."""
         if name not in self._known:
             self._known[name] = work_out()
-        return self._known[name]
+        known: Known = self._known[name]
+        return known
 
     def knows(self, name: str, value: Tensor) -> None:
         """What `once` is to give, worked out elsewhere."""

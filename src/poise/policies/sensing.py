@@ -1,4 +1,9 @@
-"""From an environment's observation to what a policy takes: tensors, with camera frames encoded once each."""
+"""From an environment's observation to what a policy takes: tensors, with camera frames encoded once each.
+
+body ───────────────────────────────────────────► tensors
+camera ─┬─► frozen encoder, where it is new ────► codes
+        └─► as it is, for a policy that learns ─► frames, which know where they are new
+"""
 
 import math
 from collections.abc import Collection, Mapping
@@ -12,6 +17,7 @@ from torch import Tensor
 from poise.envs.vision import AGE, CAMERAS
 from poise.errors import InvalidValueError, did_you_mean
 from poise.fusion import ObsSegments
+from poise.nn.frames import FrameStream, dense
 from poise.perception import EncodedCameras, FrozenDepthEncoder
 from poise.policies.config import Shape
 
@@ -67,6 +73,7 @@ class Sensing:
             _check_images({name: components[name] for name in images}, encoder)
             _check_depths(space, images, encoder.max_depth)
         self._cameras = EncodedCameras(encoder, images, num_envs, control_step, threads) if encoder and images else None
+        self._streams = {name: FrameStream() for name in self._names if len(components[name]) == 3 and name in learned}
         self.shapes = {
             name: (encoder.spec.latent,) if name in images and encoder else components[name] for name in self._names
         }
@@ -82,7 +89,16 @@ class Sensing:
 
     def __call__(self, observation: Any) -> dict[str, Tensor]:
         """The next observation of all environments; call once for each, in order."""
-        return self._merge(observation, self._cameras(observation) if self._cameras else {})
+        return self.as_frames(self._merge(observation, self._cameras(observation) if self._cameras else {}))
+
+    def as_frames(self, components: dict[str, Any]) -> dict[str, Any]:
+        """The next observation, with frames in place of images that the policy learns to encode."""
+        return components | {name: stream(dense(components[name])) for name, stream in self._streams.items()}
+
+    def forget(self) -> None:
+        """Have all images encoded anew by the policy, whatever came before."""
+        for stream in self._streams.values():
+            stream.forget()
 
     def final(self, observations: Any, robots: np.ndarray[Any, np.dtype[np.int64]]) -> dict[str, Tensor]:
         """The final observations of episodes of `robots` that end with this step; ask before the observation after it.

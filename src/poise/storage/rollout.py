@@ -4,11 +4,14 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from poise.nn.frames import Frames
 from poise.policies.look import HiddenStates, Sequences
+from poise.storage.frames import FrameColumn
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,8 @@ class Minibatch:
 class Rollout:
     """Experience of `num_envs` environments over `num_steps` steps, allocated once at the first step.
 
+    Images that come as `Frames` are held once for all steps that they last.
+
     Attributes:
         observations: {name: (T, N, ...)}.
         actions, log_probs, values, rewards: (T, N, ...).
@@ -77,7 +82,7 @@ class Rollout:
         self.num_steps = num_steps
         self.num_envs = num_envs
         self.step = 0
-        self.observations: dict[str, Tensor] = {}
+        self._seen: dict[str, Tensor | FrameColumn] = {}
         self.next_observations: Mapping[str, Tensor] = {}
         self.hidden_states: HiddenStates = {}
         self._columns: dict[str, Tensor] = {}
@@ -89,7 +94,7 @@ class Rollout:
         """Store one step: the observation acted on, and a (N, ...) tensor for every other quantity."""
         if self.step >= self.num_steps:
             raise IndexError(f"the rollout holds {self.num_steps} steps and is full; clear it first")
-        _store(self.observations, observation, self.step, self.num_steps)
+        _store(self._seen, observation, self.step, self.num_steps)
         _store(self._columns, columns, self.step, self.num_steps)
         self.step += 1
 
@@ -108,6 +113,19 @@ class Rollout:
         """
         self.step = 0
         self.hidden_states = hidden_states or {}
+
+    @property
+    def observations(self) -> dict[str, Tensor]:
+        """{name: (T, N, ...)}."""
+        return {
+            name: value.frames if isinstance(value, FrameColumn) else value  # type: ignore[misc]
+            for name, value in self._seen.items()
+        }
+
+    @property
+    def image_bytes(self) -> int:
+        """Memory that images take which are held once."""
+        return sum(value.nbytes for value in self._seen.values() if isinstance(value, FrameColumn))
 
     @property
     def sequences(self) -> Sequences:
@@ -130,7 +148,7 @@ class Rollout:
         chosen = {name: getattr(self, name) for name in columns}
         whole = Minibatch(self.observations, chosen, self.sequences) if sequences else self._samples(chosen)
         for _ in range(epochs):
-            order = torch.randperm(whole.length)
+            order = torch.randperm(whole.length) if sequences else _random_order(whole)
             # Gathered once for the whole epoch: a part is then a slice, which costs nothing.
             yield from whole.part(_reordered(order)).split(count)
 
@@ -149,6 +167,15 @@ def _column(holder: object, place: str, name: str) -> Tensor:
     return column
 
 
+def _random_order(samples: Minibatch) -> Tensor:
+    """Samples in a random order; those that see the same image stay together, so that it is encoded once an epoch."""
+    values: Iterable[Any] = samples.observations.values()
+    seen = next((value for value in values if isinstance(value, Frames)), None)
+    if seen is None:
+        return torch.randperm(samples.length)
+    return torch.argsort(torch.randperm(len(seen.images))[seen.index], stable=True)
+
+
 def _reordered(order: Tensor) -> Callable[[Tensor, int], Tensor]:
     """All of a tensor's axis, in another order."""
     return lambda value, axis: value.index_select(axis, order)
@@ -165,8 +192,12 @@ def _split(length: int, count: int) -> list[slice]:
     return [slice(start, end) for start, end in pairwise(bounds)]
 
 
-def _store(target: dict[str, Tensor], values: Mapping[str, Tensor], step: int, num_steps: int) -> None:
+def _store(target: dict[str, Any], values: Mapping[str, Any], step: int, num_steps: int) -> None:
     for name, value in values.items():
         if name not in target:
-            target[name] = torch.zeros(num_steps, *value.shape, dtype=value.dtype, device=value.device)
+            target[name] = (
+                FrameColumn(num_steps, value)
+                if isinstance(value, Frames)
+                else torch.zeros(num_steps, *value.shape, dtype=value.dtype, device=value.device)
+            )
         target[name][step] = value

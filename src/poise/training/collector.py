@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from poise.algorithms import OnPolicyAlgorithm
+from poise.nn.frames import dense
 from poise.policies import Sensing
 from poise.storage import Rollout
 from poise.training.environments import steps_per_action, told_of_step, within_bounds
@@ -61,6 +62,7 @@ class Collector:
     def collect(self) -> Tensor:
         """Fill the rollout; returns the values (N,) of the observations after it."""
         self.rollout.clear(self.algorithm.hidden_states)
+        self.sensing.forget()
         sums: dict[str, float] = {}
         self._ends = {}
         for _ in range(self.rollout.num_steps):
@@ -97,7 +99,7 @@ class Collector:
     def state(self) -> dict[str, Any]:
         """Everything but the environments, to continue bit for bit."""
         return {
-            "observation": dict(self._observation),
+            "observation": {name: dense(value) for name, value in self._observation.items()},
             "sensing": self.sensing.state(),
             "returns": self._returns.copy(),
             "lengths": self._lengths.copy(),
@@ -106,8 +108,8 @@ class Collector:
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Continue from `state()`."""
-        self._observation = dict(state["observation"])
         self.sensing.load_state(state["sensing"])
+        self._observation = self.sensing.as_frames(dict(state["observation"]))
         self._returns[:] = state["returns"]
         self._lengths[:] = state["lengths"]
         self._episodes = deque(state["episodes"].tolist(), maxlen=_RECENT)

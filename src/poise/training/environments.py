@@ -123,7 +123,10 @@ def sensing_for(
         InvalidValueError: there is no such component, or no encoder for its images.
     """
     space, segments = env.single_observation_space, policy.obs_segments
-    return Sensing(space, encoder, env.num_envs, control_step(env), names, threads, segments, policy.encoders)
+    learned = set(policy.encoders)
+    if policy.fusion is not None and encoder is None:
+        learned |= set(Sensing.component_names(space, segments))
+    return Sensing(space, encoder, env.num_envs, control_step(env), names, threads, segments, learned)
 
 
 def steps_per_action(env: VectorEnv[Any, Any, Any]) -> int:
