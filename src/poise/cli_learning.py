@@ -79,6 +79,9 @@ def evaluate_options(parser: Parser) -> None:
     parser.add_argument(
         "--baselines", action="store_true", help="measure doing nothing, PID and LQR beside it, where they fit"
     )
+    parser.add_argument(
+        "--failures", action="store_true", help="measure it also with cameras that are dead, fail, hang, lag or blur"
+    )
     parser.add_argument("--json", metavar="FILE", type=Path, help="write every episode's outcome to this file")
 
 
@@ -87,10 +90,13 @@ def evaluate(options: argparse.Namespace) -> None:
 
     from poise.config import parse_cli_overrides
     from poise.training.comparison import baselines_for, comparison_table, contender, measure, save_comparison
+    from poise.training.failures import failing
 
     check_destination(options.json)
-    rivals = [contender(options.policy, options.config, parse_cli_overrides(options.settings))]
-    rivals += baselines_for(rivals[0]) if options.baselines else []
+    policy = contender(options.policy, options.config, parse_cli_overrides(options.settings))
+    rivals = [policy]
+    rivals += failing(policy) if options.failures else []
+    rivals += baselines_for(policy) if options.baselines else []
     results = {rival.name: measure(rival, options.episodes, options.seed) for rival in rivals}
     Console().print(comparison_table(results))
     if options.json is not None:

@@ -6,11 +6,14 @@ from typing import Any
 import pytest
 import torch
 import zoo
+from gymnasium import spaces
 from torch import Tensor
 from torch.testing import assert_close
 
+from poise.config import parse
 from poise.errors import PoiseError
-from poise.policies import ActorCritic
+from poise.policies import ActorCritic, build_policy
+from poise.policies.config import PolicyConfig
 
 ATTENDS = zoo.ATTENDS | {"name": "cross_attention"}
 MakePolicy = Callable[..., ActorCritic]
@@ -69,6 +72,69 @@ def test_weights_are_taken_over_of_the_same_components_only(make_policy: MakePol
     with pytest.raises(PoiseError, match="only of one that saw the same components; the actor sees position, speed"):
         policy.load_misaligned_state_dict(policy.state_dict(), dict(shapes) | {"smell": (2,)})
     policy.load_misaligned_state_dict(policy.state_dict(), dict(shapes))
+
+
+EYES = {"position": (3,), "rgbd_0": (4,), "rgbd_1": (1, 8, 8)}
+SEEING = {
+    "name": "weighted_sum",
+    "width": 4,
+    "images": {"channels": [2], "kernel_sizes": [4], "strides": [4]},
+    "dropout": {"prob": 0.5},
+}
+
+
+def seeing(**settings: Any) -> ActorCritic:
+    """A policy with two eyes, one of which has been encoded already."""
+    torch.manual_seed(0)
+    config = parse(PolicyConfig, {"actor": zoo.SMALL, "critic": zoo.SMALL, "fusion": SEEING, **settings})
+    policy = build_policy(EYES, spaces.Box(-1.0, 1.0, (2,)), config).requires_grad_(False)
+    for value in policy.fusion.modalities.missing.values():  # type: ignore[union-attr]
+        torch.nn.init.normal_(value)  # type: ignore[arg-type]
+    return policy
+
+
+def with_eyes(*lead: int, missing: Tensor | None = None) -> dict[str, Tensor]:
+    seen = {name: torch.randn(*lead, *shape) for name, shape in EYES.items()}
+    return seen if missing is None else seen | {"missing_cameras": missing.expand(*lead, 2)}
+
+
+@pytest.mark.parametrize("critic", ["own", "shared"])
+def test_what_a_missing_camera_gives_is_not_looked_at(critic: str) -> None:
+    policy, seen = seeing(critic_encoders=critic), with_eyes(5)
+    told = seen | {"missing_cameras": torch.tensor([0.0, 1.0]).expand(5, 2)}
+    other = told | {"rgbd_1": torch.full((5, 1, 8, 8), torch.nan)}
+    assert torch.equal(policy.act_inference(told), policy.act_inference(other))
+    assert torch.equal(policy.evaluate(told), policy.evaluate(other))
+    assert not torch.allclose(policy.act_inference(told), policy.act_inference(seen))
+    withheld = torch.tensor([False, False, True]).expand(5, 3)  # body, rgbd_0, rgbd_1
+    assert torch.equal(policy.act_inference(told), policy.act_inference(seen | {"fusion.missing": withheld}))
+
+
+def test_what_is_told_and_what_is_withheld_add_up() -> None:
+    policy, seen = seeing(), with_eyes(5)
+    told = {"missing_cameras": torch.tensor([1.0, 0.0]).expand(5, 2)}
+    withheld = {"fusion.missing": torch.tensor([False, False, True]).expand(5, 3)}
+    both = {"fusion.missing": torch.tensor([False, True, True]).expand(5, 3)}
+    assert torch.equal(policy.act_inference(seen | told | withheld), policy.act_inference(seen | both))
+
+
+def test_dead_cameras_leave_the_statistics_alone() -> None:
+    missing = (torch.arange(40) % 4 == 0).float()
+    seen = with_eyes(40)
+    dark = seen | {name: torch.where(missing.view(-1, *[1] * len(EYES[name])) > 0, 0.0, seen[name]) for name in EYES}
+    dark["position"] = seen["position"]
+    policy = seeing()
+    policy.update_normalization(dark | {"missing_cameras": missing[:, None].expand(-1, 2)})
+    normalizer, segments = policy.extractor.normalizer, policy.segments["actor"]
+    assert normalizer is not None
+    for name in EYES:
+        counted = seen[name] if name == "position" else seen[name][missing == 0]
+        assert_close(normalizer.mean[segments.slice(name)], counted.mean(0).flatten())
+        assert_close(normalizer.var[segments.slice(name)], counted.var(0, correction=0).flatten())
+    before = normalizer.mean.clone()
+    policy.update_normalization(with_eyes(9, missing=torch.ones(2)))
+    assert torch.equal(normalizer.mean[segments.slice("rgbd_1")], before[segments.slice("rgbd_1")])
+    assert not torch.equal(normalizer.mean[segments.slice("position")], before[segments.slice("position")])
 
 
 def test_settings_that_do_not_go_together(make_policy: MakePolicy) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from poise.config import parse
-from poise.envs.vision import CAMERAS
+from poise.envs.options import CAMERAS
 from poise.errors import InvalidValueError
 from poise.perception import ImageDataset
 from poise.perception.images import quantise

@@ -81,6 +81,40 @@ class StartOptions(Config):
     retry: RetryOptions = RetryOptions()
 
 
+Camera = Literal["rgbd_0", "rgbd_1"]
+CAMERAS: tuple[Camera, Camera] = ("rgbd_0", "rgbd_1")
+
+
+class FaultOptions(Config):
+    """How often a camera has a fault, and when."""
+
+    share: float = Field(0.0, ge=0, le=1, description="of the episodes in which a camera has it, each camera apart")
+    cameras: tuple[Camera, ...] = Field(CAMERAS, description="that can have it")
+    onset: tuple[float, float] = Field((0.0, 0.0), description="when it begins, s: drawn between the two")
+    duration: float | None = Field(None, gt=0, description="s; null for the rest of the episode")
+
+    @field_validator("onset")
+    @classmethod
+    def _in_order(cls, onset: tuple[float, float]) -> tuple[float, float]:
+        if not 0.0 <= onset[0] <= onset[1]:
+            raise ValueError(f"must be [earliest, latest] of at least 0, got {list(onset)}")
+        return onset
+
+
+class NoiseFaultOptions(FaultOptions):
+    """A fault that makes images noisy."""
+
+    std: float = Field(0.1, ge=0, description="standard deviation of the depth, m")
+
+
+class CameraFaultOptions(Config):
+    """What befalls cameras. Of dropouts alone the robot is told, by `missing_cameras`, (2,) ones where there is one."""
+
+    dropout: FaultOptions = FaultOptions()
+    freeze: FaultOptions = FaultOptions()
+    noise: NoiseFaultOptions = NoiseFaultOptions()
+
+
 class CameraOptions(Config):
     """The two depth cameras."""
 
@@ -92,6 +126,8 @@ class CameraOptions(Config):
     )
     max_depth: float = Field(1.0, gt=0, description="clip, m")
     rgb: bool = Field(False, description="4 channels (red, green, blue, depth) through MuJoCo's renderer; needs OpenGL")
+    lag: float = Field(0.0, ge=0, le=2, description="between the moment an image shows and its arrival, s")
+    faults: CameraFaultOptions = CameraFaultOptions()
 
 
 class HeightScanOptions(Config):

@@ -6,8 +6,8 @@ import numpy as np
 from gymnasium import spaces
 
 from poise.envs.observations import VELOCITY_LIMIT
-from poise.envs.options import ENGAGING_BLOCK, BallbotOptions
-from poise.envs.vision import AGE, CAMERAS
+from poise.envs.options import CAMERAS, ENGAGING_BLOCK, BallbotOptions
+from poise.envs.vision import AGE, MISSING_CAMERAS
 from poise.sim.course import FIELDS
 
 
@@ -38,5 +38,13 @@ def observation_space(options: BallbotOptions) -> spaces.Dict:
         shape = (4 if cameras.rgb else 1, cameras.height, cameras.width)
         brightest = 1.0 if cameras.rgb else 0.0
         parts |= {name: spaces.Box(0.0, max(cameras.max_depth, brightest), shape, np.float32) for name in CAMERAS}
-        parts[AGE] = spaces.Box(0.0, 1.0 / cameras.rate, (1,), np.float32)
+        parts[AGE] = spaces.Box(0.0, _oldest(options), (1,), np.float32)
+        if cameras.faults.dropout.share:
+            parts[MISSING_CAMERAS] = spaces.Box(0.0, 1.0, (len(CAMERAS),), np.float32)
     return spaces.Dict(parts)
+
+
+def _oldest(options: BallbotOptions) -> float:
+    """Age of an image when the next one arrives, s."""
+    cameras = options.cameras
+    return 1.0 / cameras.rate + (cameras.lag + options.control_step if cameras.lag else 0.0)

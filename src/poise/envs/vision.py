@@ -1,4 +1,7 @@
-"""What a ballbot sees: images that are taken at the cameras' own rate and stay until the next ones."""
+"""What a ballbot sees: images that are taken at the cameras' own rate and stay until the next ones.
+
+camera ─► image, every period ─► faults ─► shots, latest first ─► the latest that is old enough to have arrived
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,13 +9,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from poise.envs.options import BallbotOptions
+from poise.envs.camera_faults import CameraFaults
+from poise.envs.options import CAMERAS, BallbotOptions
 from poise.sim.simulation import Indices, Simulation
 
-CAMERAS = ("rgbd_0", "rgbd_1")
 AGE = "relative_image_timestamp"
+MISSING_CAMERAS = "missing_cameras"
+"""Name of the component that tells which cameras give nothing, ones where they do not, in the order of `CAMERAS`."""
 
 Generators = list[np.random.Generator]
+
+_TOLERANCE = 1e-9
+"""s, of times that are sums of steps."""
 
 
 class Vision:
@@ -25,65 +33,130 @@ class Vision:
         cameras = options.cameras
         self._simulation = simulation
         self._period = 1.0 / cameras.rate
+        self._lag = cameras.lag
         self._control_step = options.control_step
         self._noise = options.noise.depth
+        self._fault_noise = cameras.faults.noise.std
         self._max_depth = cameras.max_depth
         self._depth = simulation.cameras(CAMERAS, cameras.height, cameras.width, cameras.max_depth)
         self._color = _color_cameras(simulation, options) if cameras.rgb else None
+        self._faults = CameraFaults(cameras.faults, simulation.num_robots)
+        self._tells_missing = cameras.faults.dropout.share > 0
+        # As many shots as can be under way, and the one that has arrived.
+        shots, count = 1 + int(np.ceil(self._lag / self._period - _TOLERANCE)), simulation.num_robots
         channels = 4 if cameras.rgb else 1
-        count = simulation.num_robots
-        self._images = np.zeros((count, len(CAMERAS), channels, cameras.height, cameras.width), np.float32)
-        self._age = np.zeros(count)
+        self._shots = [
+            np.zeros((count, len(CAMERAS), channels, cameras.height, cameras.width), np.float32) for _ in range(shots)
+        ]
+        self._ages = np.zeros((shots, count))
+        self._missing = np.zeros((shots, count, len(CAMERAS)), np.bool_)
 
     def reset(self, robots: Indices, generators: Generators) -> None:
-        """New episodes have begun: some robots take new images."""
-        self._take(robots, generators)
+        """New episodes have begun: some robots take new images, which are there at once."""
+        self._faults.reset(robots, generators)
+        self._take(robots, generators, first=True)
 
     def advance(self, generators: Generators) -> None:
         """One step of the environment has passed: robots whose images are due take new ones."""
-        self._age += self._control_step
-        due = np.flatnonzero(self._age >= self._period - 1e-9)
+        self._faults.advance(self._control_step)
+        self._ages += self._control_step
+        due = np.flatnonzero(self._ages[0] >= self._period - _TOLERANCE)
         if len(due):
             self._take(due, generators)
 
     def observe(self) -> dict[str, NDArray[np.float32]]:
-        """The latest images and their age, s."""
-        images = {name: self._images[:, i] for i, name in enumerate(CAMERAS)}
-        return images | {AGE: self._age[:, None].astype(np.float32)}
+        """The latest images that have arrived, and their age, s."""
+        arrived = self._arrived()
+        robots = np.arange(len(arrived))
+        images = self._shots[0] if len(self._shots) == 1 else np.stack(self._shots)[arrived, robots]
+        seen: dict[str, NDArray[np.float32]] = {name: images[:, i] for i, name in enumerate(CAMERAS)}
+        seen[AGE] = self._ages[arrived, robots, None].astype(np.float32)
+        if self._tells_missing:
+            seen[MISSING_CAMERAS] = self._missing[arrived, robots].astype(np.float32)
+        return seen
 
     def depth(self, robot: int) -> NDArray[np.float32]:
-        """(2, H, W) the latest depth images of one robot, m."""
-        return self._images[robot, :, -1]
+        """(2, H, W) the depth images of one robot that have arrived latest, m."""
+        return self._shots[self._arrived()[robot]][robot, :, -1]
 
     def state(self) -> dict[str, Any]:
-        """The images and their ages."""
-        return {"images": self._images, "age": self._age.copy()}
+        """The images, their ages and what is wrong with them."""
+        return {
+            "shots": np.stack(self._shots),
+            "ages": self._ages.copy(),
+            "missing": self._missing.copy(),
+            "faults": self._faults.state(),
+        }
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Continue from `state()`."""
-        self._images = np.array(state["images"])
-        self._age[...] = state["age"]
+        self._shots = [np.array(shot) for shot in state["shots"]]
+        self._ages[...] = state["ages"]
+        self._missing[...] = state["missing"]
+        self._faults.load_state(state["faults"])
 
     def close(self) -> None:
         """Release the renderer."""
         if self._color is not None:
             self._color.close()
 
-    def _take(self, robots: Indices, generators: Generators) -> None:
-        self._age[robots] = 0.0
-        everyone = len(robots) == len(self._images)
-        self._images = np.empty_like(self._images) if everyone else self._images.copy()
-        depth = self._images[:, :, -1]
-        self._depth.render(self._simulation.qpos, self._simulation.heights, robots, depth)
+    def _arrived(self) -> NDArray[np.int64]:
+        """(N,) which of the shots each robot has got: the first that is old enough, or the oldest there is."""
+        old_enough = self._ages >= self._lag - _TOLERANCE
+        old_enough[-1] = True
+        return np.argmax(old_enough, axis=0)
+
+    def _take(self, robots: Indices, generators: Generators, first: bool = False) -> None:
+        """New images; an episode's first takes the place of all of the episode before."""
+        before = self._shots[0]
+        taken = np.empty_like(before) if len(robots) == len(before) else before.copy()
+        self._render(robots, taken)
+        self._spoil(robots, taken, None if first else before, generators)
+        for older in range(len(self._shots) - 1, 0, -1):
+            source = taken if first else self._shots[older - 1]
+            self._shots[older] = self._shots[older].copy()
+            self._shots[older][robots] = source[robots]
+            self._ages[older, robots] = 0.0 if first else self._ages[older - 1, robots]
+            self._missing[older, robots] = self._missing[older - 1, robots]
+        self._shots[0], self._ages[0, robots] = taken, 0.0
+        self._missing[0, robots] = self._faults.active("dropout", robots)
+        if first:
+            self._missing[:, robots] = self._missing[0, robots]
+
+    def _render(self, robots: Indices, images: NDArray[np.float32]) -> None:
+        """What the cameras see, into images (N, 2, channels, H, W)."""
+        simulation = self._simulation
+        self._depth.render(simulation.qpos, simulation.heights, robots, images[:, :, -1])
         if self._color is not None:
             for robot in robots:
-                self._images[robot, :, :3] = self._color.render(
-                    self._simulation.qpos[robot], self._simulation.heights[robot]
-                )
+                images[robot, :, :3] = self._color.render(simulation.qpos[robot], simulation.heights[robot])
+
+    def _spoil(
+        self,
+        robots: Indices,
+        images: NDArray[np.float32],
+        before: NDArray[np.float32] | None,
+        generators: Generators,
+    ) -> None:
+        """Noise and faults. A camera that hangs shows what it did `before`; at an episode's begin, what it sees."""
         if self._noise:
             for robot in robots:
-                noise = self._noise * generators[robot].standard_normal(depth[robot].shape)
-                depth[robot] = np.clip(depth[robot] + noise, 0.0, self._max_depth)
+                self._blur(images[robot], self._noise, generators[robot])
+        if not self._faults.are_possible:
+            return
+        noisy, frozen, dead = (self._faults.active(kind, robots) for kind in ("noise", "freeze", "dropout"))
+        for i, robot in enumerate(robots):
+            if noisy[i].any():
+                images[robot, noisy[i]] = self._blur(images[robot, noisy[i]], self._fault_noise, generators[robot])
+            if before is not None:
+                images[robot, frozen[i]] = before[robot, frozen[i]]
+            images[robot, dead[i]] = 0.0
+
+    def _blur(self, images: NDArray[np.float32], std: float, generator: np.random.Generator) -> NDArray[np.float32]:
+        """Noise upon the depth of images (..., channels, H, W), in place."""
+        depth = images[..., -1, :, :]
+        depth[...] = np.clip(depth + std * generator.standard_normal(depth.shape), 0.0, self._max_depth)
+        return images
 
 
 def _color_cameras(simulation: Simulation, options: BallbotOptions) -> Any:

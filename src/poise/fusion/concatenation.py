@@ -46,23 +46,46 @@ class ConcatExtractor(nn.Module):
             for name, value in given.items()
         }
 
-    def update_normalization(self, observation: Mapping[str, AnyComponent]) -> None:
-        """Take observations into the running statistics; of frames, each image once."""
-        if self.normalizer is None:
-            return
-        if not self.has_images:
-            self.normalizer.update(self.segments.join(observation).float())
-            return
-        moments = [self._moments(name, observation) for name in self.segments.shapes]
-        counts, means, variances = zip(*moments, strict=True)
-        self.normalizer.update_from_moments(torch.cat(means), torch.cat(variances), max(counts))
+    def update_normalization(
+        self, observation: Mapping[str, AnyComponent], missing: Mapping[str, Tensor] | None = None
+    ) -> None:
+        """Take observations into the running statistics; of frames, each image once.
 
-    def _moments(self, name: str, observation: Mapping[str, AnyComponent]) -> tuple[int, Tensor, Tensor]:
-        """Samples of a component, and the mean and variance of each of its numbers."""
+        Args:
+            observation: {name: (..., *shape)}.
+            missing: {name: (...,) bool} of components that tell nothing in some of the samples, which do not count.
+        """
+        normalizer = self.normalizer
+        if normalizer is None:
+            return
+        missing = {name: where for name, where in (missing or {}).items() if name in self.segments.shapes}
+        if not self.has_images and not missing:
+            normalizer.update(self.segments.join(observation).float())
+            return
+        moments = [self._moments(name, observation, missing.get(name), normalizer) for name in self.segments.shapes]
+        counts, means, variances = zip(*moments, strict=True)
+        normalizer.update_from_moments(torch.cat(means), torch.cat(variances), max(counts))
+
+    def _moments(
+        self,
+        name: str,
+        observation: Mapping[str, AnyComponent],
+        missing: Tensor | None,
+        normalizer: EmpiricalNormalization,
+    ) -> tuple[int, Tensor, Tensor]:
+        """Samples of a component, and the mean and variance of each of its numbers: where none counts, those so far."""
         shape = self.segments.shapes[name]
         value = checked(name, observation, shape)
-        numbers = (value.images if isinstance(value, Frames) else value).reshape(-1, math.prod(shape)).float()
-        return math.prod(value.shape[: value.dim() - len(shape)]), numbers.mean(dim=0), numbers.var(dim=0, correction=0)
+        samples = math.prod(value.shape[: value.dim() - len(shape)])
+        if isinstance(value, Frames):
+            numbers = value.images if missing is None else value.images[value.index[~missing].unique()]
+        else:
+            numbers = value if missing is None else value[~missing]
+        numbers = numbers.reshape(-1, math.prod(shape)).float()
+        if not len(numbers):
+            part = self.segments.slice(name)
+            return samples, normalizer.mean[part], normalizer.var[part]
+        return samples, numbers.mean(dim=0), numbers.var(dim=0, correction=0)
 
 
 class ComponentNormalization:

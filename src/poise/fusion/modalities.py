@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from poise.envs.vision import CAMERAS
+from poise.envs.options import CAMERAS
 from poise.errors import InvalidValueError, did_you_mean
 from poise.fusion.config import FusionConfig, PatchConfig
 from poise.fusion.segments import AnyComponent, ObsSegments, checked, component

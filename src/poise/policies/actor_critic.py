@@ -24,7 +24,7 @@ from poise.fusion import ConcatExtractor, ObsSegments
 from poise.nn import ActionDistribution, CategoricalHead, GaussianHead, MlpModel, ValueScale, forget, orthogonal_
 from poise.policies.config import PolicyConfig
 from poise.policies.configured import Configured
-from poise.policies.look import AnyObservation, HiddenStates, Look, Sequences, TensorObservation
+from poise.policies.look import AnyObservation, HiddenStates, Look, Sequences, TensorObservation, told_missing
 from poise.policies.misaligned import Realignable
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -340,9 +340,10 @@ class ActorCritic(Configured, Realignable):
             sequences: what a policy with memory needs to know of a rollout.
         """
         observation = self.named(observation)
-        self.extractor.update_normalization(observation)
+        missing = told_missing(observation)
+        self.extractor.update_normalization(observation, missing)
         if self.critic_extractor is not None:
-            self.critic_extractor.update_normalization(observation)
+            self.critic_extractor.update_normalization(observation, missing)
 
     def states_after_learning(self, states: HiddenStates) -> HiddenStates:
         """What is remembered, without what only the policy of before understood."""

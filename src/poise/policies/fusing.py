@@ -2,19 +2,19 @@
 
 components ──► (encoders) ──► fusion ──► features ──► (memory) ──► actor
                                 ▲
-             modalities that are missing, drawn while it learns
+             modalities that are missing: cameras that are told to be, and some withheld at random while it learns
 """
 
 from collections.abc import Mapping
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from poise.errors import InvalidValueError
 from poise.fusion import AnyFusionConfig, FusionExtractor, ObsSegments, build_fusion
 from poise.fusion.modalities import default_groups, spared
 from poise.policies.actor_critic import ActorCritic, Components, Role, Shapes
-from poise.policies.look import AnyObservation, Look, TensorObservation
+from poise.policies.look import AnyObservation, Look, TensorObservation, told_missing
 from poise.policies.recurrent import ActorCriticRecurrent
 
 FUSED = "fused"
@@ -51,12 +51,19 @@ class FusionMixin(ActorCritic):
 
     def transform(self, components: Components, look: Look, role: Role) -> Components:
         if role == "critic" and self.config.critic_encoders == "own":
-            components = {FUSED: look.once("fused for the critic", lambda: self.critic_fusion(components))}
+            told = _told(look, self.critic_fusion)
+            components = {FUSED: look.once("fused for the critic", lambda: self.critic_fusion(components, told))}
         elif role == "actor" or self.config.critic_encoders == "shared":
-            missing = look.observation.get(MISSING) if role == "actor" else None
+            missing = self._missing(look, role)
             reader = "both" if self.reads_alike and self._fusion_config.dropout is None else role
             components = {FUSED: look.once(f"fused for {reader}", lambda: self.fusion(components, missing))}
         return super().transform(components, look, role)
+
+    def _missing(self, look: Look, role: Role) -> Tensor | None:
+        """(..., M) bool which modalities not to look at: what is told to be missing, and what is withheld."""
+        told = _told(look, self.fusion)
+        withheld = look.observation.get(MISSING) if role == "actor" else None
+        return told if withheld is None else withheld if told is None else told | withheld
 
     def prepare(self, observation: AnyObservation) -> TensorObservation:
         prepared, dropout = super().prepare(observation), self._fusion_config.dropout
@@ -88,6 +95,21 @@ class FusionMixin(ActorCritic):
                     f"a policy that fuses takes over weights only of one that saw the same components; the {role} sees "
                     f"{', '.join(own)}, and that one saw {', '.join(segments.shapes)}"
                 )
+
+
+def _told(look: Look, fusion: FusionExtractor) -> Tensor | None:
+    """(..., M) bool which modalities give nothing, those of a missing camera alone; None if nobody tells."""
+    missing = told_missing(look.observation)
+    if not missing:
+        return None
+    nothing = torch.zeros_like(next(iter(missing.values())))
+    return torch.stack(
+        [
+            torch.stack([missing.get(name, nothing) for name in segments.shapes]).all(dim=0)
+            for segments in fusion.modalities.groups.values()
+        ],
+        dim=-1,
+    )
 
 
 def _critics(shapes: Shapes, config: AnyFusionConfig) -> FusionExtractor:

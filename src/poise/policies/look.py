@@ -7,6 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from poise.envs.options import CAMERAS
+from poise.envs.vision import MISSING_CAMERAS
 from poise.errors import InvalidValueError
 from poise.nn import AnyMemory, ChangeMemory
 from poise.nn.frames import Frames
@@ -31,6 +33,13 @@ def as_tensor(value: Any) -> Tensor:
         return value  # type: ignore[return-value]
     array = np.asarray(value)
     return torch.as_tensor(array if array.dtype == np.bool_ else array.astype(np.float32))
+
+
+def told_missing(observation: TensorObservation) -> dict[str, Tensor]:
+    """{camera: (...,) bool} in which samples it gives nothing, if the environment tells; else {}."""
+    if MISSING_CAMERAS not in observation:
+        return {}
+    return dict(zip(CAMERAS, observation[MISSING_CAMERAS].bool().unbind(-1), strict=True))
 
 
 class Sequences(NamedTuple):

@@ -14,7 +14,8 @@ import torch
 from gymnasium import spaces
 from torch import Tensor
 
-from poise.envs.vision import AGE, CAMERAS
+from poise.envs.options import CAMERAS
+from poise.envs.vision import AGE, MISSING_CAMERAS
 from poise.errors import InvalidValueError, did_you_mean
 from poise.fusion import ObsSegments
 from poise.nn.frames import FrameStream, dense
@@ -31,6 +32,7 @@ Segments = Mapping[str, Shape]
 class Sensing:
     """Prepares the observations of `num_envs` environments for a policy.
 
+    Which cameras give nothing (`missing_cameras`) passes beside the components, unless it is asked for as one.
     The frozen encoder takes all images but those that the policy encodes itself. Without it, images of a ballbot's
     cameras are refused, since hardly anybody wants them flat, and other arrays pass as they are.
 
@@ -85,7 +87,7 @@ class Sensing:
         Raises:
             InvalidValueError: a policy could not read them.
         """
-        return tuple(_components(space, segments))
+        return _chosen(_components(space, segments), None)
 
     def __call__(self, observation: Any) -> dict[str, Tensor]:
         """The next observation of all environments; call once for each, in order."""
@@ -122,13 +124,14 @@ class Sensing:
 
     @property
     def _keep(self) -> set[str]:
-        return {*self._names, AGE}
+        return {*self._names, AGE, MISSING_CAMERAS}
 
     def _merge(self, observation: Any, encoded: Mapping[str, Tensor]) -> dict[str, Tensor]:
         values = self._mapping(observation)
+        told = [MISSING_CAMERAS] if MISSING_CAMERAS in values and MISSING_CAMERAS not in self._names else []
         return {
             name: encoded[name] if name in encoded else torch.from_numpy(np.array(values[name], np.float32))
-            for name in self._names
+            for name in (*self._names, *told)
         }
 
     def _mapping(self, observation: Any) -> Mapping[str, Any]:
@@ -207,4 +210,4 @@ def _chosen(components: Mapping[str, tuple[int, ...]], names: tuple[str, ...] | 
             f"the observation holds no '{unknown[0]}', which a policy or a teacher is to see"
             f"{did_you_mean(unknown[0], components)}; the environment gives {', '.join(components)}"
         )
-    return tuple(components) if names is None else names
+    return tuple(name for name in components if name != MISSING_CAMERAS) if names is None else names

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from poise.config import Config, load_yaml, parse, save_yaml
-from poise.envs.options import BallbotOptions
-from poise.envs.vision import AGE, CAMERAS
+from poise.envs.options import CAMERAS, BallbotOptions
+from poise.envs.vision import AGE
 from poise.errors import InvalidValueError
 from poise.perception import ImageDatasetWriter
 from poise.perception.images import Driver

@@ -12,7 +12,7 @@ from gymnasium.vector import VectorEnv
 
 from poise.config import load_yaml, parse, save_yaml
 from poise.cores import available_cores
-from poise.envs.vision import CAMERAS
+from poise.envs.options import CAMERAS
 from poise.errors import InvalidValueError, MissingFileError, PoiseError, nearest
 from poise.files import explained, standing
 from poise.perception import FrozenDepthEncoder
