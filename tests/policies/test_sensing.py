@@ -146,3 +146,18 @@ def test_what_cannot_be_sensed_is_refused(encoder: FrozenDepthEncoder) -> None:
         Sensing(SPACE, encoder, 2, STEP, learned=["rgbd_0", "rgbd_1"])
     with pytest.raises(PoiseError, match="no policy for the observation observation of Discrete"):
         Sensing(spaces.Discrete(3), None, 2, STEP)
+
+
+def test_each_image_of_a_stack_is_encoded_by_itself(encoder: FrozenDepthEncoder) -> None:
+    parts = dict(SPACE.spaces) | {name: spaces.Box(0.0, 1.0, (3, 8, 8)) for name in ("rgbd_0", "rgbd_1")}
+    given = observation(2)
+    stacks = {name: np.random.default_rng(3).random((2, 3, 8, 8), np.float32) for name in ("rgbd_0", "rgbd_1")}
+    sensing = Sensing(spaces.Dict(parts), encoder, 2, STEP)
+    assert sensing.shapes["rgbd_1"] == (12,)
+    codes = sensing(given | stacks)["rgbd_1"]
+    for i in range(3):
+        expected = encoder(torch.from_numpy(stacks["rgbd_1"][:, i : i + 1]))
+        assert_close(codes[:, 4 * i : 4 * i + 4], expected)
+    wrong = dict(parts) | {"rgbd_1": spaces.Box(0.0, 1.0, (2, 8, 8))}
+    with pytest.raises(PoiseError, match=r"rgbd_1 has \(2, 8, 8\)"):
+        Sensing(spaces.Dict(wrong), encoder, 2, STEP)

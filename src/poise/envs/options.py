@@ -126,6 +126,9 @@ class CameraOptions(Config):
     )
     max_depth: float = Field(1.0, gt=0, description="clip, m")
     rgb: bool = Field(False, description="4 channels (red, green, blue, depth) through MuJoCo's renderer; needs OpenGL")
+    stack: int = Field(
+        1, ge=1, le=32, description="images of each camera that are told, along the channels, the latest first"
+    )
     lag: float = Field(0.0, ge=0, le=2, description="between the moment an image shows and its arrival, s")
     faults: CameraFaultOptions = CameraFaultOptions()
 
@@ -159,6 +162,21 @@ class FieldAheadOptions(Config):
     )
 
 
+Felt = Literal["orientation", "angular_vel", "vel", "motor_state", "actions"]
+
+
+class HistoryOptions(Config):
+    """What was felt in the steps before, as further components `vel_history`, ..., (steps, 3), latest first."""
+
+    steps: int = Field(0, ge=0, le=1000, description="steps of the environment before the present one; 0 for none")
+    components: tuple[Felt, ...] = Field(("vel", "actions"), min_length=1, description="whose past is told")
+
+    @property
+    def kept(self) -> tuple[Felt, ...]:
+        """Components whose past is told, if any is."""
+        return tuple(dict.fromkeys(self.components)) if self.steps else ()
+
+
 class NoiseOptions(Config):
     """Standard deviations of Gaussian sensor noise."""
 
@@ -186,6 +204,7 @@ class BallbotOptions(Config):
     cameras: CameraOptions = CameraOptions()
     heights: HeightScanOptions = HeightScanOptions()
     field_ahead: FieldAheadOptions = FieldAheadOptions()
+    history: HistoryOptions = HistoryOptions()
     noise: NoiseOptions = NoiseOptions()
     pushes: PushOptions = PushOptions()
     max_steps: int = Field(4000, ge=1, description="time steps of the physics after which an episode is truncated")

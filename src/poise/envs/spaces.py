@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
+from poise.envs.history import history_of
 from poise.envs.observations import VELOCITY_LIMIT
 from poise.envs.options import CAMERAS, ENGAGING_BLOCK, BallbotOptions
 from poise.envs.vision import AGE, MISSING_CAMERAS
@@ -21,10 +22,13 @@ def observation_space(options: BallbotOptions) -> spaces.Dict:
     limit = VELOCITY_LIMIT
     bounds = {"orientation": np.pi, "angular_vel": limit, "vel": limit, "motor_state": limit, "actions": 1.0}
     noise = options.noise.model_dump()
+    limits = {name: float("inf") if noise.get(name) else bound for name, bound in bounds.items()}
     parts: dict[str, spaces.Space[Any]] = {
-        name: spaces.Box(*((-np.inf, np.inf) if noise.get(name) else (-bound, bound)), (3,), np.float32)
-        for name, bound in bounds.items()
+        name: spaces.Box(-limit, limit, (3,), np.float32) for name, limit in limits.items()
     }
+    for name in options.history.kept:
+        shape = (options.history.steps, 3)
+        parts[history_of(name)] = spaces.Box(-limits[name], limits[name], shape, np.float32)
     if options.goal.is_observed:
         parts["goal"] = spaces.Box(-1.0, 1.0, (2,), np.float32)
     if options.field_ahead.enabled:
@@ -35,9 +39,9 @@ def observation_space(options: BallbotOptions) -> spaces.Dict:
         parts["heights"] = spaces.Box(-highest, highest, (options.heights.size,) * 2, np.float32)
     cameras = options.cameras
     if cameras.enabled:
-        shape = (4 if cameras.rgb else 1, cameras.height, cameras.width)
+        image = (cameras.stack * (4 if cameras.rgb else 1), cameras.height, cameras.width)
         brightest = 1.0 if cameras.rgb else 0.0
-        parts |= {name: spaces.Box(0.0, max(cameras.max_depth, brightest), shape, np.float32) for name in CAMERAS}
+        parts |= {name: spaces.Box(0.0, max(cameras.max_depth, brightest), image, np.float32) for name in CAMERAS}
         parts[AGE] = spaces.Box(0.0, _oldest(options), (1,), np.float32)
         if cameras.faults.dropout.share:
             parts[MISSING_CAMERAS] = spaces.Box(0.0, 1.0, (len(CAMERAS),), np.float32)

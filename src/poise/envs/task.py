@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from poise.config import parse
 from poise.envs import observations, rewards, rotations
 from poise.envs.disturbances import Disturbances
+from poise.envs.history import History
 from poise.envs.options import ENGAGING_BLOCK, BallbotOptions, RewardOptions
 from poise.envs.retries import Retries
 from poise.envs.spaces import action_space, observation_space
@@ -52,6 +53,7 @@ class BallbotTask:
         self.simulation = Simulation(num_robots, options.terrain, options.timestep, options.integrator, threads)
         self.vision = Vision(self.simulation, options) if options.cameras.enabled else None
         self._disturbances = Disturbances(options, num_robots)
+        self._history = History(options.history, num_robots)
         self._generators = [np.random.default_rng() for _ in range(num_robots)]
         self._everyone = np.arange(num_robots)
         self._steps = np.zeros(num_robots, np.int64)
@@ -91,6 +93,8 @@ class BallbotTask:
         self._retries.forget(robots)
         self._disturbances.reset(robots, self._generators)
         self._disturbances.draw_noise(robots, self._generators)
+        if self._history.is_told:
+            self._history.begin(robots, self._feel())
         if self.vision is not None:
             self.vision.reset(robots, self._generators)
 
@@ -104,6 +108,8 @@ class BallbotTask:
         """
         options, simulation = self.options, self.simulation
         given = self._checked(actions)
+        if self._history.is_told:
+            self._history.push(self._feel())
         self._actions = self._commanded(np.clip(np.nan_to_num(given, nan=0.0), -1.0, 1.0))
         self._disturbances.push(simulation, self._generators)
         before = self._base_pose()
@@ -124,36 +130,7 @@ class BallbotTask:
 
     def observe(self) -> Observation:
         """What the robots sense now; the same however often it is asked."""
-        options = self.options
-        _, quaternion = self._base_pose()
-        in_world = options.frame == "world"
-        frame = None if in_world else rotations.heading(quaternion)
-        sensed: dict[str, NDArray[Any]] = {
-            "orientation": observations.orientation(quaternion, frame, options.orientation),
-            "angular_vel": self._turn_rate,
-            "vel": observations.velocity(self._velocity, frame),
-            "motor_state": observations.motor_state(self.simulation.qvel[:, self.simulation.wheel_qvel]),
-            "actions": self._actions,
-        }
-        if options.goal.is_observed:
-            sensed["goal"] = observations.goal(self._goal, frame)
-        if options.heights.enabled:
-            sensed["heights"] = observations.heights(
-                options.terrain,
-                self.simulation.heights,
-                self.simulation.ball_centres()[:, :2],
-                rotations.heading(quaternion),
-                options.heights,
-            )
-        if options.field_ahead.enabled:
-            sensed[ENGAGING_BLOCK] = observations.engaging_block(
-                options.terrain.course,
-                self.simulation.terrain_seeds,
-                self.simulation.ball_centres()[:, 1] + options.field_ahead.distance,
-                options.field_ahead.signed,
-            )
-        self._disturbances.blur(sensed)
-        result: Observation = {name: value.astype(np.float32) for name, value in sensed.items()}
+        result: Observation = {name: value.astype(np.float32) for name, value in self._sense().items()}
         if self.vision is not None:
             result.update(self.vision.observe())
         return result
@@ -217,6 +194,7 @@ class BallbotTask:
             "simulation": self.simulation.state(),
             "vision": self.vision.state() if self.vision is not None else {},
             "disturbances": self._disturbances.state(),
+            "history": self._history.state(),
             "retries": self._retries.state(),
             "generators": [generator.bit_generator.state for generator in self._generators],
             "diverged_episodes": self.diverged_episodes,
@@ -228,6 +206,7 @@ class BallbotTask:
         """Continue from `state()` of a task with the same options."""
         self.simulation.load_state(state["simulation"])
         self._disturbances.load_state(state["disturbances"])
+        self._history.load_state(state["history"])
         self._retries.load_state(state["retries"])
         for generator, saved in zip(self._generators, state["generators"], strict=True):
             generator.bit_generator.state = saved
@@ -239,6 +218,46 @@ class BallbotTask:
             self.vision.load_state(state["vision"])
 
     # --- parts --------------------------------------------------------------------------------------------------
+
+    def _sense(self) -> dict[str, NDArray[Any]]:
+        """All that is no image."""
+        options, simulation = self.options, self.simulation
+        sensed = self._feel()
+        _, quaternion = self._base_pose()
+        if options.goal.is_observed:
+            frame = None if options.frame == "world" else rotations.heading(quaternion)
+            sensed["goal"] = observations.goal(self._goal, frame)
+        if options.heights.enabled:
+            sensed["heights"] = observations.heights(
+                options.terrain,
+                simulation.heights,
+                simulation.ball_centres()[:, :2],
+                rotations.heading(quaternion),
+                options.heights,
+            )
+        if options.field_ahead.enabled:
+            sensed[ENGAGING_BLOCK] = observations.engaging_block(
+                options.terrain.course,
+                simulation.terrain_seeds,
+                simulation.ball_centres()[:, 1] + options.field_ahead.distance,
+                options.field_ahead.signed,
+            )
+        return sensed | self._history.observe()
+
+    def _feel(self) -> dict[str, NDArray[Any]]:
+        """What the robots feel of themselves, (N, 3) each, with the noise drawn last."""
+        options = self.options
+        _, quaternion = self._base_pose()
+        frame = None if options.frame == "world" else rotations.heading(quaternion)
+        felt: dict[str, NDArray[Any]] = {
+            "orientation": observations.orientation(quaternion, frame, options.orientation),
+            "angular_vel": self._turn_rate,
+            "vel": observations.velocity(self._velocity, frame),
+            "motor_state": observations.motor_state(self.simulation.qvel[:, self.simulation.wheel_qvel]),
+            "actions": self._actions,
+        }
+        self._disturbances.blur(felt)
+        return felt
 
     def _commanded(self, actions: Array) -> Array:
         """What the motors are told: the actions themselves, or the last command changed by them."""

@@ -42,8 +42,10 @@ class Vision:
         self._color = _color_cameras(simulation, options) if cameras.rgb else None
         self._faults = CameraFaults(cameras.faults, simulation.num_robots)
         self._tells_missing = cameras.faults.dropout.share > 0
-        # As many shots as can be under way, and the one that has arrived.
-        shots, count = 1 + int(np.ceil(self._lag / self._period - _TOLERANCE)), simulation.num_robots
+        self._stack = cameras.stack
+        # As many shots as can be under way, and those that have arrived.
+        shots = self._stack + int(np.ceil(self._lag / self._period - _TOLERANCE))
+        count = simulation.num_robots
         channels = 4 if cameras.rgb else 1
         self._shots = [
             np.zeros((count, len(CAMERAS), channels, cameras.height, cameras.width), np.float32) for _ in range(shots)
@@ -68,7 +70,7 @@ class Vision:
         """The latest images that have arrived, and their age, s."""
         arrived = self._arrived()
         robots = np.arange(len(arrived))
-        images = self._shots[0] if len(self._shots) == 1 else np.stack(self._shots)[arrived, robots]
+        images = self._shots[0] if len(self._shots) == 1 else self._stacked(arrived)
         seen: dict[str, NDArray[np.float32]] = {name: images[:, i] for i, name in enumerate(CAMERAS)}
         seen[AGE] = self._ages[arrived, robots, None].astype(np.float32)
         if self._tells_missing:
@@ -105,6 +107,12 @@ class Vision:
         old_enough = self._ages >= self._lag - _TOLERANCE
         old_enough[-1] = True
         return np.argmax(old_enough, axis=0)
+
+    def _stacked(self, latest: NDArray[np.int64]) -> NDArray[np.float32]:
+        """(N, 2, stack * channels, H, W) of each robot the shot `latest` (N,) and those before it."""
+        shots, robots = np.stack(self._shots), np.arange(len(latest))
+        last = len(shots) - 1
+        return np.concatenate([shots[np.minimum(latest + i, last), robots] for i in range(self._stack)], axis=2)
 
     def _take(self, robots: Indices, generators: Generators, first: bool = False) -> None:
         """New images; an episode's first takes the place of all of the episode before."""

@@ -36,6 +36,7 @@ class EncodedCameras:
         num_envs: robots.
         step_seconds: time between two observations: the simulation's step times the control decimation, s.
         threads: that encode; features do not depend on how many.
+        stack: images that lie one upon the other along the channels; their features lie side by side.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class EncodedCameras:
         num_envs: int,
         step_seconds: float,
         threads: int = 1,
+        stack: int = 1,
     ) -> None:
         if not cameras or num_envs < 1 or not step_seconds > 0:
             raise InvalidValueError(
@@ -56,9 +58,14 @@ class EncodedCameras:
         self.step_seconds = step_seconds
         self._threads = threads
         self._pool = _single_threaded_workers(threads) if threads > 1 else None
-        self._features = torch.zeros(len(self.cameras), num_envs, encoder.spec.latent)
+        self._features = torch.zeros(len(self.cameras), num_envs, stack * encoder.spec.latent)
         # An infinite age is older than any: everything is new at first.
         self._ages = torch.full((num_envs,), torch.inf)
+
+    @property
+    def width(self) -> int:
+        """Numbers that a camera's images become."""
+        return self._features.shape[-1]
 
     def __call__(self, observation: Observation) -> dict[str, Tensor]:
         """Features {camera: (N, latent)} of the next observation of all robots; the tensors are the caller's.
@@ -114,7 +121,9 @@ class EncodedCameras:
 
     def _encode(self, observation: Observation, fresh: Tensor) -> Tensor:
         """Features (cameras, fresh robots, latent): one call for all cameras, because the encoder works in blocks."""
-        images = torch.cat([torch.as_tensor(observation[camera])[fresh] for camera in self.cameras])
+        spec = self.encoder.spec
+        stacks = torch.cat([torch.as_tensor(observation[camera])[fresh] for camera in self.cameras])
+        images = stacks.reshape(-1, spec.channels, spec.height, spec.width)
         images = images.to(self.encoder.encoder.project.weight.device)
         if self._pool is None or images.device.type != "cpu" or len(images) <= BLOCK:
             features: Tensor = self.encoder(images)
@@ -123,7 +132,7 @@ class EncodedCameras:
             blocks = -(-len(images) // BLOCK)
             part = BLOCK * -(-blocks // self._threads)
             features = torch.cat(list(self._pool.map(self.encoder, images.split(part))))
-        return features.to(self._features.device).view(len(self.cameras), -1, self._features.shape[-1])
+        return features.to(self._features.device).view(len(self.cameras), int(fresh.sum()), self._features.shape[-1])
 
 
 def _single_threaded_workers(count: int) -> ThreadPoolExecutor:

@@ -67,18 +67,21 @@ class Sensing:
             raise InvalidValueError(
                 f"the observation holds images ({', '.join(flat)}) but policy.encoder names no encoder; "
                 "name the one that comes with poise (--policy.encoder models/ballbot/encoder) or make one with "
-                "'poise collect' and 'poise pretrain', let the policy learn to encode them (policy.encoders), "
+                "'poise collect' and 'poise pretrain', let the policy learn to encode them (policy.fusion, "
+                "policy.encoders), "
                 "or turn the cameras off (--env.options.cameras.enabled false)"
             )
         if encoder is not None:
             _check_used(images, [name for name in self._names if name in learned and name in CAMERAS])
             _check_images({name: components[name] for name in images}, encoder)
             _check_depths(space, images, encoder.max_depth)
-        self._cameras = EncodedCameras(encoder, images, num_envs, control_step, threads) if encoder and images else None
+        self._cameras: EncodedCameras | None = None
+        if encoder is not None and images:
+            stack = components[images[0]][0] // encoder.spec.channels
+            self._cameras = EncodedCameras(encoder, images, num_envs, control_step, threads, stack)
         self._streams = {name: FrameStream() for name in self._names if len(components[name]) == 3 and name in learned}
-        self.shapes = {
-            name: (encoder.spec.latent,) if name in images and encoder else components[name] for name in self._names
-        }
+        coded = {} if self._cameras is None else dict.fromkeys(images, (self._cameras.width,))
+        self.shapes = {name: components[name] for name in self._names} | coded
 
     @staticmethod
     def component_names(space: spaces.Space[Any], segments: Segments | None = None) -> tuple[str, ...]:
@@ -183,7 +186,9 @@ def _check_used(images: Collection[str], learned: Collection[str]) -> None:
 
 def _check_images(images: Mapping[str, tuple[int, ...]], encoder: FrozenDepthEncoder) -> None:
     expected = (encoder.spec.channels, encoder.spec.height, encoder.spec.width)
-    wrong = [f"{name} has {shape}" for name, shape in images.items() if shape != expected]
+    stack = next((shape[0] // expected[0] for shape in images.values()), 1)  # each of a stack is encoded by itself
+    stacked = (max(stack, 1) * expected[0], *expected[1:])
+    wrong = [f"{name} has {shape}" for name, shape in images.items() if shape != stacked]
     if wrong:
         raise InvalidValueError(
             f"the encoder reads images of shape {expected} (channels, height, width), but {' and '.join(wrong)}; "
