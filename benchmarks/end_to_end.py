@@ -49,12 +49,12 @@ def images_kept(way: str) -> Iterator[None]:
         yield
 
 
-def measure(recipe: Recipe, fusion: str, way: str, iterations: int, folder: Path, update_threads: int) -> Any:
+def measure(recipe: Recipe, fusion: dict[str, Any], way: str, iterations: int, folder: Path, threads: int) -> Any:
     """Figures of one training."""
-    policy = {"fusion": {"name": fusion}, "critic_encoders": "shared"}
+    policy = {"fusion": fusion, "critic_encoders": "shared"}
     memory = Memory()
     with images_kept(way):
-        times = time_training(recipe, policy, iterations, folder, update_threads, [memory])
+        times = time_training(recipe, policy, iterations, folder, threads, [memory])
     return times.figures(recipe.samples) | {"image_mebibytes": memory.mebibytes}
 
 
@@ -64,6 +64,7 @@ def main() -> None:
     parser.add_argument("--iterations", type=int, default=6, help="of each training, the first not counted")
     parser.add_argument("--fusion", nargs="+", default=["concat"], help="ways of fusing")
     parser.add_argument("--only", choices=WAYS, help="time one of the two")
+    parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32", help="of the encoders")
     parser.add_argument("--update-threads", type=int, default=2, help="that share the updates")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
@@ -73,7 +74,8 @@ def main() -> None:
             for way in WAYS if arguments.only is None else (arguments.only,):
                 folder = Path(temporary, f"{fusion} {way}".replace(" ", "_"))
                 recipe = RECIPES[arguments.recipe]
-                figures = measure(recipe, fusion, way, arguments.iterations, folder, arguments.update_threads)
+                config = {"name": fusion, "images": {"precision": arguments.precision}}
+                figures = measure(recipe, config, way, arguments.iterations, folder, arguments.update_threads)
                 results[f"{fusion}, images {way}"] = figures
     columns = ("steps_per_second", "rollout_us_per_step", "update_us_per_step", "image_mebibytes")
     report(

@@ -155,6 +155,15 @@ def test_attention_is_that_of_torch() -> None:
     assert_close(own.weights(asking, answering), weights)
 
 
+@patterns
+def test_mixed_precision_is_coarser_and_no_more(name: str) -> None:
+    seen = observe(6)
+    exact, coarse = (build(name, images={"precision": precision})(seen) for precision in ("float32", "bfloat16"))
+    assert coarse.dtype == torch.float32
+    assert_close(coarse, exact, atol=0.05, rtol=0.05)
+    assert name == "early" or not torch.equal(coarse, exact)  # which has no network of images
+
+
 def test_what_the_query_looks_at_adds_up_to_one() -> None:
     images = {"channels": [16, 32, 32], "kernel_sizes": [3, 3, 3], "strides": [2, 2, 2]}  # 12x10, 6x5, 3x3, 2x2
     extractor, seen = build("cross_attention", images=images), observe(4)

@@ -1,9 +1,11 @@
-"""Memories of changes inside policies."""
+"""Memories of changes, and of single components, inside policies."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
+from gymnasium import spaces
 from torch import Tensor
 from torch.testing import assert_close
 
@@ -11,7 +13,7 @@ from poise.algorithms import PPO
 from poise.config import parse
 from poise.errors import PoiseError
 from poise.nn import ChangeMemory
-from poise.policies import ActorCritic, PolicyConfig
+from poise.policies import ActorCritic, PolicyConfig, build_policy
 from poise.policies.look import Sequences
 from poise.storage import Rollout
 from poise.training.config import RunConfig
@@ -67,3 +69,35 @@ def test_what_is_true_at_times_and_estimated_at_others_has_no_changes(name: str)
 def test_a_rollout_of_one_step_has_no_changes() -> None:
     with pytest.raises(PoiseError, match="num_steps must be at least 2 with policy.memory.changes"):
         parse(RunConfig, {"policy": CHANGES, "algorithm": {"num_steps": 1}})
+
+
+def test_what_a_component_leaves_behind_stays_apart() -> None:
+    """A past of one component changes the actions if that is remembered, and a past of another does not."""
+    shapes = {"eye": (2,), "vel": (3,)}
+    policy = build_policy(shapes, spaces.Box(-1.0, 1.0, (2,)), parse(PolicyConfig, {"memories": {"eye": {}}}))
+    assert policy.is_recurrent
+    now = {name: torch.randn(4, *shape) for name, shape in shapes.items()}
+
+    def after(past: dict[str, Tensor]) -> Tensor:
+        policy.reset()
+        policy.act_inference(past)
+        return policy.act_inference(now)
+
+    with torch.no_grad():
+        expected = after(now)
+        assert torch.equal(after(now | {"vel": torch.randn(4, 3)}), expected)
+        assert not torch.allclose(after(now | {"eye": torch.randn(4, 2)}), expected)
+        states = policy.get_hidden_states()
+    assert {name.rsplit(".", 1)[0] for name in states} == {"memories.actor.eye"}
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ({"memories": {"ear": {}}}, "policy.memories has one for 'ear'; the policy sees eye, vel"),
+        ({"memories": {"eye": {"changes": True}}}, "memories: eye.changes must be false"),
+    ],
+)
+def test_components_that_cannot_be_remembered(config: dict[str, Any], words: str) -> None:
+    with pytest.raises(PoiseError, match=words):
+        build_policy({"eye": (2,), "vel": (3,)}, spaces.Box(-1.0, 1.0, (2,)), parse(PolicyConfig, config))

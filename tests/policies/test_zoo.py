@@ -27,7 +27,7 @@ ENDS: dict[str, Callable[[int], Tensor]] = {
     "all at once": lambda t: torch.full((ENVS,), t % 7 == 6),
     "with the rollout": lambda t: torch.full((ENVS,), t == STEPS - 1),
 }
-MEMORIES = [name for name, config in ZOO.items() if "memory" in config]
+MEMORIES = [name for name, config in ZOO.items() if {"memory", "memories"} & set(config)]
 with_memory = pytest.mark.parametrize("config", [ZOO[name] for name in MEMORIES], ids=MEMORIES)
 zoo = pytest.mark.parametrize("config", ZOO.values(), ids=ZOO)
 ends_of_episodes = pytest.mark.parametrize("ends", ENDS.values(), ids=ENDS)
@@ -51,9 +51,7 @@ def test_the_first_minibatch_sees_a_ratio_of_one(
         ppo.update(rollout, torch.zeros(ENVS), 0.0)
 
 
-@pytest.mark.parametrize(
-    "config", [c for c in ZOO.values() if "memory" in c], ids=[n for n in ZOO if "memory" in ZOO[n]]
-)
+@with_memory
 @ends_of_episodes
 def test_learning_from_sequences_is_learning_from_their_steps(
     make_ppo: MakePPO, experience: Experience, config: dict[str, Any], ends: Callable[[int], Tensor]
@@ -167,7 +165,7 @@ def test_inference_can_be_compiled(
     torch.compiler.reset()
     policy, same = make_policy(**config).eval(), make_policy(**config).eval()
     # Whole but for memories: torch does not look into its LSTM and GRU, and calls them from between two graphs.
-    act = torch.compile(policy.act_inference, backend="aot_eager", fullgraph="memory" not in config)
+    act = torch.compile(policy.act_inference, backend="aot_eager", fullgraph=not {"memory", "memories"} & set(config))
     with torch.no_grad():
         for _ in range(3):
             seen = observe(ENVS)

@@ -70,6 +70,12 @@ ZOO: dict[str, dict[str, Any]] = {
     | APART,
     "fusion of the actor, estimates": {"fusion": ATTENDS | {"name": "cross_attention"}, "critic_encoders": "none"}
     | {"estimator": ESTIMATES | {"replace_prob": 0.5}},
+    "memories of components": {"memories": {"heights": GRU["memory"], "speed": {"hidden_size": 3}}},
+    "memories of latents, shared": {"memories": {"heights": GRU["memory"]}, "encoders": ENCODERS}
+    | {"critic_encoders": "shared"},
+    "memories of the actor, fused, and a memory": {"memories": {"heights": GRU["memory"]}, "critic_encoders": "none"}
+    | {"fusion": FUSES | WITHHOLDS | {"name": "weighted_sum", "width": 6}}
+    | LSTM,
     "everything": {
         "adaptor": ADAPTS,
         "estimator": ESTIMATES | {"replace_prob": 0.5},

@@ -16,6 +16,9 @@ class PatchConfig(Config):
     kernel_sizes: Widths = Field((8, 4), description="of the convolutions")
     strides: Widths = Field((4, 2), description="of the convolutions")
     patch_size: int = Field(16, ge=1, description="pixels along each side of a patch")
+    precision: Literal["float32", "bfloat16"] = Field(
+        "float32", description="of the multiplications; bfloat16 is faster where the processor has it, and coarser"
+    )
 
     @model_validator(mode="after")
     def _one_for_each(self) -> Self:

@@ -146,6 +146,7 @@ class ImageTokens(nn.Module):
         super().__init__()
         self.name, self.shape, self.width = name, shape, sizes[-1]
         self._channels_last = has_channels_last(shape)
+        self._mixed = config.precision == "bfloat16"
         height, breadth, channels = shape if self._channels_last else (*shape[1:], shape[0])
         self.layers: Conv2dModel | nn.Conv2d
         if config.kind == "vit":
@@ -174,8 +175,10 @@ class ImageTokens(nn.Module):
         """(..., C, H, W) to (..., count, width)."""
         lead = images.shape[:-3]
         flat = images.reshape(-1, *self.shape)
-        maps: Tensor = self.layers(flat.movedim(-1, -3) if self._channels_last else flat).flatten(-2)
-        tokens: Tensor = self.project(maps.transpose(-1, -2) if self.spatial else maps.flatten(-2)[..., None, :])
+        with torch.autocast(flat.device.type, torch.bfloat16, enabled=self._mixed):
+            maps: Tensor = self.layers(flat.movedim(-1, -3) if self._channels_last else flat).flatten(-2)
+            tokens: Tensor = self.project(maps.transpose(-1, -2) if self.spatial else maps.flatten(-2)[..., None, :])
+        tokens = tokens.float()
         tokens = tokens if self.position is None else tokens + self.position
         return tokens.reshape(*lead, self.count, self.width)
 

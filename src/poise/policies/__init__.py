@@ -33,6 +33,11 @@ from poise.policies.look import HiddenStates, Sequences
 from poise.policies.mixtures import EncoderStateAc, EncoderStateAcRecurrent
 from poise.policies.mutex import ActorCriticClimbMutex, ActorCriticFieldMutex, ActorCriticMutex
 from poise.policies.recurrent import ActorCriticRecurrent
+from poise.policies.remembering import (
+    ComponentMemoryActorCritic,
+    ComponentMemoryActorCriticRecurrent,
+    ComponentMemoryMixin,
+)
 from poise.policies.sensing import Sensing
 from poise.policies.visual import (
     DeterministicPolicyMixin,
@@ -52,6 +57,9 @@ __all__ = [
     "AmpActorCritic",
     "AmpActorCriticRecurrent",
     "AmpMixin",
+    "ComponentMemoryActorCritic",
+    "ComponentMemoryActorCriticRecurrent",
+    "ComponentMemoryMixin",
     "DeterministicPolicyMixin",
     "DiscriminatorConfig",
     "EncoderActorCritic",

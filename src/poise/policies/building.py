@@ -15,6 +15,7 @@ from poise.policies.encoders import EncoderActorCriticMixin
 from poise.policies.estimators import EstimatorMixin, PrivilegeEstimatorMixin
 from poise.policies.fusing import FusionMixin
 from poise.policies.recurrent import ActorCriticRecurrent
+from poise.policies.remembering import ComponentMemoryMixin
 
 
 def build_policy(shapes: Shapes, action_space: spaces.Space[Any], config: PolicyConfig) -> ActorCritic:
@@ -36,6 +37,7 @@ def build_policy(shapes: Shapes, action_space: spaces.Space[Any], config: Policy
     mixins += [EstimatorMixin] if config.estimator else []
     mixins += _imported(config.mixins)  # they find estimates in place of what these stand for, and nothing encoded yet
     mixins += [EncoderActorCriticMixin] if config.encoders else []
+    mixins += [ComponentMemoryMixin] if config.memories else []
     mixins += [FusionMixin] if config.fusion else []
     mixins += [AmpMixin] if config.amp_discriminator else []
     base = ActorCriticRecurrent if config.memory else ActorCritic

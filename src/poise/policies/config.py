@@ -144,8 +144,12 @@ class PolicyConfig(Config):
     encoders: dict[str, EncoderConfig] = Field(
         default_factory=dict, description="networks that encode components, by the component's name"
     )
+    memories: dict[str, MemoryConfig] = Field(
+        default_factory=dict,
+        description="networks that remember single components (or latents of them), by the component's name",
+    )
     critic_encoders: Literal["own", "shared", "none"] = Field(
-        "own", description="the critic encodes and fuses with its own, with the actor's, or not at all"
+        "own", description="whose networks encode, remember and fuse for the critic: its own, the actor's, or none"
     )
     fusion: AnyFusionConfig | None = Field(
         None, description="how modalities become features; by default they stand side by side"
@@ -193,6 +197,19 @@ class PolicyConfig(Config):
                     "change"
                 )
         return self
+
+    @property
+    def is_recurrent(self) -> bool:
+        """Whether the policy remembers anything."""
+        return self.memory is not None or bool(self.memories)
+
+    @field_validator("memories")
+    @classmethod
+    def _plain(cls, memories: dict[str, MemoryConfig]) -> dict[str, MemoryConfig]:
+        for name, memory in memories.items():
+            if memory.changes:
+                raise ValueError(f"{name}.changes must be false: changes are for policy.memory")
+        return memories
 
     @model_validator(mode="after")
     def _changes_of_what_is_there(self) -> Self:

@@ -1,15 +1,16 @@
 """What a policy's class has to do with its configuration."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from torch import nn
 
-from poise.errors import InvalidValueError
+from poise.errors import InvalidValueError, did_you_mean
 from poise.fusion import ObsSegments
+from poise.nn.settings import can_name_network
 from poise.policies.config import MemoryConfig, PolicyConfig
 from poise.policies.look import AnyObservation, TensorObservation, as_tensor, tensors
 
-SECTIONS = ("memory", "encoders", "fusion", "estimator", "adaptor", "amp_discriminator")
+SECTIONS = ("memory", "encoders", "memories", "fusion", "estimator", "adaptor", "amp_discriminator")
 """Of the configuration, each of which is for a class or a mixin."""
 
 
@@ -57,3 +58,21 @@ class Configured(nn.Module):
                 f"the observation is a vector of {observation.shape[-1]} numbers; name them in policy.obs_segments"
             )
         return self._vector.split(observation)
+
+
+def check_networks(section: str, names: Iterable[str], seen: Iterable[ObsSegments]) -> None:
+    """Refuse networks of single components, by their names, for what nobody sees.
+
+    Raises:
+        InvalidValueError: there is one.
+    """
+    known = {name: None for segments in seen for name in segments.shapes}
+    for name in names:
+        if name not in known:
+            raise InvalidValueError(
+                f"policy.{section} has one for '{name}'{did_you_mean(name, known)}; the policy sees {', '.join(known)}"
+            )
+        if not can_name_network(name):
+            raise InvalidValueError(
+                f"policy.{section}: torch can keep no network called '{name}'; rename the component"
+            )

@@ -5,18 +5,17 @@ components ──► {velocity, heights, ...} ──► velocity ─────
 """
 
 import math
-from collections.abc import Mapping
 
 from torch import Tensor, nn
 
-from poise.errors import InvalidValueError, did_you_mean
+from poise.errors import InvalidValueError
 from poise.fusion import ObsSegments
 from poise.fusion.segments import AnyComponent
 from poise.nn import Conv2dHeadModel, MlpModel, has_channels_last
 from poise.nn.frames import encode
-from poise.nn.settings import can_name_network
 from poise.policies.actor_critic import ActorCritic, Components, Role, Shapes
 from poise.policies.config import EncoderConfig
+from poise.policies.configured import check_networks
 from poise.policies.look import AnyObservation, Look
 from poise.policies.recurrent import ActorCriticRecurrent
 
@@ -69,7 +68,7 @@ class EncoderActorCriticMixin(ActorCritic):
     def build_transform(self, segments: ObsSegments, role: Role) -> Shapes:
         if role == "actor":
             self.encoders, self.critic_encoders = nn.ModuleDict(), nn.ModuleDict()
-            _check_names(self.config.encoders, *self.segments.values())
+            check_networks("encoders", self.config.encoders, self.segments.values())
         shapes = dict(segments.shapes)
         for name in self._encoded(role):
             if role == "critic" and self._shared:
@@ -136,15 +135,3 @@ class EncoderActorCritic(EncoderActorCriticMixin, ActorCritic):
 
 class EncoderActorCriticRecurrent(EncoderActorCriticMixin, ActorCriticRecurrent):
     """Encodes some of what it sees, and remembers."""
-
-
-def _check_names(encoders: Mapping[str, EncoderConfig], *segments: ObsSegments) -> None:
-    """Every encoder has something to read."""
-    known = {name: None for each in segments for name in each.shapes}
-    for name in encoders:
-        if name not in known:
-            raise InvalidValueError(
-                f"policy.encoders has one for '{name}'{did_you_mean(name, known)}; the policy sees {', '.join(known)}"
-            )
-        if not can_name_network(name):
-            raise InvalidValueError(f"policy.encoders: torch can keep no network called '{name}'; rename the component")

@@ -149,7 +149,7 @@ class RunConfig(Config):
                 f"algorithm.num_minibatches must be at most the {samples} samples of a rollout (env.num_envs x "
                 f"algorithm.num_steps), got {self.algorithm.num_minibatches}"
             )
-        if self.policy.memory is not None and self.algorithm.num_minibatches > self.env.num_envs:
+        if self.policy.is_recurrent and self.algorithm.num_minibatches > self.env.num_envs:
             raise ValueError(
                 f"algorithm.num_minibatches must be at most env.num_envs ({self.env.num_envs}) for a policy with "
                 f"memory, which learns from whole sequences, got {self.algorithm.num_minibatches}"

@@ -1,0 +1,81 @@
+"""Actor-critics that remember single components: what a camera has shown, say, before it is fused with what is felt.
+
+components ──► {velocity, camera, ...} ──► velocity ───────────────► features
+                                      └──► camera ──► LSTM, GRU ──┘ where the camera stood
+"""
+
+import math
+
+from torch import Tensor, nn
+
+from poise.errors import InvalidValueError
+from poise.fusion import ObsSegments
+from poise.nn import Memory
+from poise.nn.frames import dense
+from poise.policies.actor_critic import ActorCritic, Components, Role, Shapes
+from poise.policies.configured import check_networks
+from poise.policies.look import Look
+from poise.policies.memories import build_memory
+from poise.policies.recurrent import ActorCriticRecurrent
+
+
+class ComponentMemoryMixin(ActorCritic):
+    """Replaces components, or latents of them, by what recurrent networks remember of them, as `config.memories` says.
+
+    The critic's are its own, the actor's ("shared"), or there are none, as `config.critic_encoders` says; what is
+    remembered is each one's own in any case.
+    """
+
+    section = "memories"
+    is_recurrent = True
+
+    def build_transform(self, segments: ObsSegments, role: Role) -> Shapes:
+        if role == "actor":
+            self.memories, self.critic_memories = nn.ModuleDict(), nn.ModuleDict()
+            self._remember_of: dict[Role, Shapes] = {}
+            check_networks("memories", self.config.memories, self.segments.values())
+        shapes = dict(segments.shapes)
+        self._remember_of[role] = {name: shapes[name] for name in self._remembered(role)}
+        for name, shape in self._remember_of[role].items():
+            config = self.config.memories[name]
+            if role == "actor" or self.config.critic_encoders == "own":
+                networks = self.memories if role == "actor" else self.critic_memories
+                networks[name] = build_memory(math.prod(shape), config)
+            elif shape != self._remember_of["actor"].get(name):
+                raise InvalidValueError(
+                    f"policy.critic_encoders is 'shared', but '{name}' to be remembered is not the same to the critic "
+                    "as to the actor; set it to 'own' or 'none'"
+                )
+            shapes[name] = (config.hidden_size,)
+        return super().build_transform(ObsSegments(shapes), role)
+
+    def transform(self, components: Components, look: Look, role: Role) -> Components:
+        remembered = {name: self._recall(name, components, look, role) for name in self._remember_of[role]}
+        return super().transform(components | remembered, look, role)
+
+    def critic_modules(self) -> list[nn.Module]:
+        return [*super().critic_modules(), self.critic_memories]
+
+    # --- parts ----------------------------------------------------------------------------------------------------
+
+    def _recall(self, name: str, components: Components, look: Look, role: Role) -> Tensor:
+        """(..., hidden_size) what is remembered of a component, this look included."""
+        shape, key = self._remember_of[role][name], f"memories.{role}.{name}"
+        own = role == "critic" and self.config.critic_encoders == "own"
+        memory: Memory = (self.critic_memories if own else self.memories)[name]  # type: ignore[assignment]
+        features = dense(components[name])
+        features = features.flatten(-len(shape)) if shape else features[..., None]
+        return look.once(key, lambda: look.remember(key, memory, features))
+
+    def _remembered(self, role: Role) -> list[str]:
+        """Components that are remembered."""
+        remembers = role == "actor" or self.config.critic_encoders != "none"
+        return [name for name in self.segments[role].shapes if remembers and name in self.config.memories]
+
+
+class ComponentMemoryActorCritic(ComponentMemoryMixin, ActorCritic):
+    """Remembers some of what it sees."""
+
+
+class ComponentMemoryActorCriticRecurrent(ComponentMemoryMixin, ActorCriticRecurrent):
+    """Remembers some of what it sees, and what it made of it all."""
