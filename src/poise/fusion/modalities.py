@@ -153,11 +153,12 @@ class ImageTokens(nn.Module):
                     f"policy.fusion.images.patch_size of {config.patch_size} does not divide '{name}' of shape {shape}"
                 )
             self.layers = nn.Conv2d(channels, self.width, config.patch_size, config.patch_size)
-            places, depth = (height // config.patch_size) * (breadth // config.patch_size), self.width
+            self.grid, depth = (height // config.patch_size, breadth // config.patch_size), self.width
         else:
             three, two, one = ([number] * len(config.channels) for number in (3, 2, 1))
             self.layers = Conv2dModel(channels, config.channels, three, two, one, activation)
-            places, depth = math.prod(self.layers.conv_out_resolution(height, breadth)), config.channels[-1]
+            self.grid, depth = self.layers.conv_out_resolution(height, breadth), config.channels[-1]
+        places = math.prod(self.grid)
         self.spatial = spatial
         self.count = places if spatial else 1
         self.project = MlpModel(depth if spatial else depth * places, sizes, None, activation)

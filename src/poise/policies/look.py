@@ -63,6 +63,10 @@ class Look:
             self._known[name] = work_out()
         return self._known[name]
 
+    def meet(self, features: Tensor) -> Tensor:
+        """What the actor's memory or network reads (..., F), for those who look on."""
+        return features
+
     def knows(self, name: str, value: Tensor) -> None:
         """What `once` is to give, worked out elsewhere."""
         self._known[name] = value

@@ -67,6 +67,7 @@ class Sensing:
             _check_images({name: components[name] for name in images}, encoder)
             _check_depths(space, images, encoder.max_depth)
         self._cameras = EncodedCameras(encoder, images, num_envs, control_step, threads) if encoder and images else None
+        self._pictures = [name for name in self._names if len(components[name]) == 3]
         self.shapes = {
             name: (encoder.spec.latent,) if name in images and encoder else components[name] for name in self._names
         }
@@ -94,6 +95,11 @@ class Sensing:
         rows = [self._mapping(observations[robot]) for robot in robots]
         chosen = {name: np.stack([row[name] for row in rows]) for name in rows[0] if name in self._keep}
         return self._merge(chosen, self._cameras.peek(chosen, robots) if self._cameras else {})
+
+    def pictures(self, observation: Any) -> dict[str, np.ndarray[Any, Any]]:
+        """{name: (N, C, H, W)} the images of an observation as they are, whoever encodes them."""
+        values = self._mapping(observation) if self._pictures else {}
+        return {name: np.asarray(values[name], np.float32) for name in self._pictures}
 
     def state(self) -> dict[str, Any]:
         """The features of the latest images."""
