@@ -92,6 +92,9 @@ class Findings:
         reconstructions: by camera.
         record: of the evaluation.
         step_seconds: time between decisions; None if the environment does not say.
+        fusion: name of the way of fusing; None without.
+        grids: {modality: (rows, columns)} of the places of an image that are tokens of their own.
+        constants: numbers that never changed while they were sensed.
     """
 
     groups: Groups
@@ -106,11 +109,15 @@ class Findings:
     reconstructions: dict[str, Redrawn]
     record: Record
     step_seconds: float | None
+    fusion: str | None
+    grids: dict[str, tuple[int, int]]
+    constants: list[str]
 
     def to_json(self) -> dict[str, Any]:
         """All numbers, without values JSON does not know."""
         return {
             "by": self.groups.by,
+            "fusion": self.fusion,
             "groups": {
                 name: list(dict.fromkeys(part.name for part in group.components))
                 for name, group in self.groups.members.items()
@@ -127,6 +134,7 @@ class Findings:
             ],
             "sensed": {name: finite(each._asdict()) for name, each in self.sensed.items()},
             "features": {name: finite(each._asdict()) for name, each in self.features.items()},
+            "constant": self.constants,
             "dwarfed": [finite(each._asdict()) for each in self.dwarfed],
             "gradient_share": finite(self.gradient),
             "attention_share": finite(self.attention),

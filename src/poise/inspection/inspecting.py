@@ -10,6 +10,7 @@ from gymnasium.vector import VectorEnv
 from torch import Tensor
 
 from poise.errors import InvalidValueError, did_you_mean
+from poise.fusion.modalities import ImageTokens
 from poise.fusion.scales import dwarfed
 from poise.inspection.findings import Findings, Sensed, gradient_shares, silence, statistics
 from poise.inspection.groups import BY, By, Group, Groups, groups_of, together
@@ -18,6 +19,7 @@ from poise.inspection.recording import Record, RecordingAgent
 from poise.inspection.silencing import Instead, Silenced, training_means, withholds
 from poise.perception import load_decoder
 from poise.policies import ActorCritic, Agent, PolicyAgent
+from poise.policies.fusing import FusionMixin
 from poise.training.environments import make_vector_env
 from poise.training.evaluation import Evaluation, evaluate
 from poise.training.progress import ProgressBar
@@ -83,6 +85,9 @@ def inspect_policy(
         reconstructions=redraw(record, _decoders(trained, policy, record)),
         record=record,
         step_seconds=step_seconds,
+        fusion=None if policy.config.fusion is None else policy.config.fusion.name,
+        grids=_grids(policy),
+        constants=list(_constants(policy, record)),
     )
 
 
@@ -181,3 +186,22 @@ def _decoders(trained: TrainedPolicy, policy: ActorCritic, record: Record) -> di
         return {}
     shapes = policy.segments["actor"].shapes
     return {name: decoder for name in record.shown.items[0].pictures if len(shapes[name]) == 1}
+
+
+def _grids(policy: ActorCritic) -> dict[str, tuple[int, int]]:
+    """{modality: (rows, columns)} of images whose places are tokens of their own."""
+    if not isinstance(policy, FusionMixin):
+        return {}
+    encoders = policy.fusion.modalities.encoders.items()
+    return {name: each.grid for name, each in encoders if isinstance(each, ImageTokens) and each.spatial}
+
+
+def _constants(policy: ActorCritic, record: Record) -> Iterator[str]:
+    """Numbers that never changed, of vectors one by one."""
+    for name in policy.segments["actor"].shapes:
+        if name in record.sensed:
+            constant = record.sensed[name].constant
+            if constant.all():
+                yield name
+            else:
+                yield from (f"{name}[{i}]" for i in np.flatnonzero(constant))
