@@ -141,8 +141,7 @@ def _episode(findings: Findings) -> Html | None:
     seconds = findings.step_seconds
     length = f"{len(moments) * seconds:.1f} s" if seconds else f"{len(moments)} decisions"
     text = f"The episode of seed {findings.intact.seed}, {length} long; each picture stands above its time."
-    looks = ATTENTION.get(findings.fusion or "") if findings.attention else NO_ATTENTION
-    notes = [tag("p", f"Attention: {looks}." if findings.attention else str(looks))] if looks else []
+    notes = [] if findings.attention else [tag("p", NO_ATTENTION)]
     return section("An episode from inside", text, *notes, episode_strip(findings), *_reconstructions(findings))
 
 

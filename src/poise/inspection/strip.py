@@ -131,7 +131,9 @@ def _curves(
     middles: Sequence[float],
     prefix: str,
 ) -> list[Html]:
-    colors = palette({name: float(np.nan_to_num(values).mean()) for name, values in shares.items()})
+    colors = palette(findings.gradient)
+    if not shares.keys() <= colors.keys():
+        colors = palette({name: float(np.nan_to_num(values).mean()) for name, values in shares.items()})
     series = _drawn(shares, colors)
     legend = [tag("li", swatch(color), name) for name, (color, _) in series.items()]
     chart = Html(inline_svg(_stacked(series, findings, middles), f"{title}, over time", prefix))
@@ -180,14 +182,14 @@ def _stacked(
         axes.grid(axis="x", visible=False)
         for edge in range(1, MOMENTS):
             axes.axvline(edge * count / MOMENTS, color="#e4e7eb", lw=0.8)
-        axes.set_xticks(list(middles), [_time(middle, findings.step_seconds) for middle in middles])
+        axes.set_xticks(list(middles), [_time(middle, findings.step_seconds, count) for middle in middles])
         for spine in axes.spines.values():
             spine.set_visible(False)
     return figure
 
 
-def _time(decision: float, step: float | None) -> str:
+def _time(decision: float, step: float | None, last: int) -> str:
+    """A moment in an episode of so many decisions."""
     if step is None:
         return f"decision {math.floor(decision)}"
-    seconds = math.floor(decision) * step
-    return f"{seconds:.1f} s" if seconds >= 0.1 or seconds == 0 else f"{1000 * seconds:.0f} ms"
+    return f"{math.floor(decision) * step:.{1 if last * step >= 4.0 else 2}f} s"
