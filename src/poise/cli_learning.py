@@ -124,12 +124,13 @@ def inspect_options(parser: Parser) -> None:
 
 def inspect(options: argparse.Namespace) -> None:
     from poise.config import parse_cli_overrides
-    from poise.inspection import inspect_policy, write_findings
+    from poise.inspection import check_inspectable, inspect_policy, write_findings
     from poise.inspection.page import lede
     from poise.training.comparison import contender
     from poise.training.pages import check_page
     from poise.training.trained import load_policy
 
+    check_inspectable(options.run)
     trained = load_policy(options.run)
     out = options.out or trained.run / "inspect.html"
     numbers = options.json or out.with_suffix(".json")

@@ -8,8 +8,6 @@ from typing import Any
 import pytest
 import torch
 
-sys.path.insert(0, str(Path(__file__).parent))  # for `insides`: with importlib's import mode, pytest adds nothing
-
 from poise.config import parse, save_yaml
 from poise.policies import ActorCritic, build_policy
 from poise.training.assets import Assets
@@ -18,6 +16,9 @@ from poise.training.checkpoint import save_checkpoint
 from poise.training.config import RunConfig
 from poise.training.environments import make_vector_env
 from poise.training.trained import TrainedPolicy, load_policy
+
+for folder in (Path(__file__).parent, Path(__file__).parents[1] / "training"):  # for `insides` and `read_page`
+    sys.path.insert(0, str(folder))  # with importlib's import mode, pytest adds nothing
 
 LINEAR = {"actor": {"hidden_sizes": []}, "critic": {"hidden_sizes": [4]}}
 MakeTrained = Callable[..., TrainedPolicy]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 from gymnasium.vector import VectorEnv
 from torch import Tensor
 
+from poise.config import load_yaml, parse
 from poise.errors import InvalidValueError, did_you_mean
 from poise.fusion.modalities import ImageTokens
 from poise.fusion.scales import dwarfed
@@ -19,7 +21,9 @@ from poise.inspection.recording import Record, RecordingAgent
 from poise.inspection.silencing import Instead, Silenced, training_means, withholds
 from poise.perception import load_decoder
 from poise.policies import ActorCritic, Agent, PolicyAgent
+from poise.policies.baselines import BASELINES
 from poise.policies.fusing import FusionMixin
+from poise.training.config import RunConfig
 from poise.training.environments import make_vector_env
 from poise.training.evaluation import Evaluation, evaluate
 from poise.training.progress import ProgressBar
@@ -36,6 +40,24 @@ class Plan(NamedTuple):
     instead: Instead
     group: Group
     withheld: tuple[str, ...] = ()
+
+
+def check_inspectable(path: Path) -> None:
+    """Refuse, by what it is, what is no trained policy.
+
+    Raises:
+        InvalidValueError: it is a controller, or a configuration.
+    """
+    if str(path) in BASELINES and not path.exists():
+        raise InvalidValueError(f"'{path}' is a controller; there is nothing to look into but a trained policy")
+    if path.is_file() and path.suffix in (".yaml", ".yml"):
+        mutex = parse(RunConfig, load_yaml(path), str(path)).policy.mutex
+        if mutex is not None:
+            places = ", ".join(mutex.sub_policies.values())
+            raise InvalidValueError(f"{path} puts finished policies together; look into one of them: {places}")
+        raise InvalidValueError(
+            f"{path} is a configuration and not a trained policy; name a run, such as models/ballbot"
+        )
 
 
 def inspect_policy(

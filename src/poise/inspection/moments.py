@@ -32,9 +32,9 @@ class Moments:
 
     def add(self, samples: NDArray[Any]) -> None:
         """Take in samples (B, ...)."""
-        values = samples.reshape(len(samples), -1).astype(np.float64)
-        if not len(values):
+        if not len(samples):
             return
+        values = samples.reshape(len(samples), -1).astype(np.float64)
         if not self.count:
             self.mean, self.var, self._at_limit = (np.zeros(values.shape[1]) for _ in range(3))
             self.lowest, self.highest = np.full(values.shape[1], np.inf), np.full(values.shape[1], -np.inf)

@@ -50,22 +50,32 @@ def lede(findings: Findings) -> str:
     """What is most worth knowing, in two sentences."""
     summary = findings.intact.summary()
     returned = summary["return"]["mean"]
-    text = f"Over {summary['episodes']} episodes it returns {returned:.1f}."
+    text = f"Over {summary['episodes']} episodes it returns {_tenths(returned)}."
     known = {name: value for name, value in findings.gradient.items() if math.isfinite(value)}
     if known:
         most = max(known, key=lambda name: known[name])
         text += f" Its actions follow '{most}' most: {100 * known[most]:.0f} % of the gradient."
     if findings.silences:
         worst = max(findings.silences, key=lambda each: each.lost)
-        text += f" It loses most, {worst.lost:.1f}, when {INSTEAD[worst.instead].of(worst.name)}."
+        shown = worst.interval.low > 0.0 and math.isfinite(worst.interval.low)
+        told = f"It loses most, {_tenths(worst.lost)}, when {INSTEAD[worst.instead].of(worst.name)}."
+        text += f" {told}" if shown else " Nothing that was silenced is shown to cost it return."
     return text + _of_cameras(findings)
 
 
 def _of_cameras(findings: Findings) -> str:
     """What its sight is worth, all cameras together."""
     name = " + ".join(findings.groups.cameras)
-    lost = [(INSTEAD[each.instead].of("what it sees"), each.lost) for each in findings.silences if each.name == name]
-    return f" It loses {' and '.join(f'{value:.1f} when {told}' for told, value in lost)}." if lost else ""
+    lost = [each for each in findings.silences if each.name == name]
+    told = [
+        f"{_tenths(each.lost)} when {INSTEAD[each.instead].of('it' if number else 'what it sees')}"
+        for number, each in enumerate(lost)
+    ]
+    return f" It loses {', '.join(told[:-1])}{' and ' if told[1:] else ''}{told[-1]}." if told else ""
+
+
+def _tenths(value: float) -> str:
+    return f"{round(value, 1) + 0.0:.1f}"
 
 
 # --- sections -----------------------------------------------------------------------------------------------------

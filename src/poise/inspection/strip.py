@@ -64,12 +64,12 @@ def _pictures(findings: Findings, middles: Sequence[float]) -> Iterator[Html]:
         if looks:
             pairs = zip(pictures, looks, strict=True)
             shown = [_png(overlaid(picture / greatest, look), 1.0) for picture, look in pairs]
-            yield tag("h3", tag("small", "where the fusion looks, orange the most"))
+            yield tag("h3", tag("small", "where the fusion looks more than elsewhere, in orange"))
             yield _row(shown, f"where in {camera} the fusion looks")
 
 
 def _scale_of(picture: Picture, greatest: float) -> str:
-    return "" if picture.ndim == 3 else f"from near, yellow, to {greatest:.2g}, dark"
+    return "" if picture.ndim == 3 else f"from 0, yellow, to {greatest:.2g}, dark"
 
 
 def _of(findings: Findings, camera: str) -> str:
@@ -95,11 +95,12 @@ def as_picture(image: Picture) -> Picture:
 
 
 def overlaid(picture: Picture, look: NDArray[np.float32]) -> Picture:
-    """A picture in grey, near bright, with what is looked at in colour (H, W, 3)."""
+    """A picture in grey, near bright, with what is looked at more than the rest in colour, (H, W, 3)."""
     height, width = picture.shape[:2]
     rows = np.arange(height) * look.shape[0] // height
     columns = np.arange(width) * look.shape[1] // width
-    strength = (look / max(float(look.max()), 1e-12))[np.ix_(rows, columns)][..., None] * 0.75
+    relative = (look - look.min()) / max(float(look.max()), 1e-12)
+    strength = relative[np.ix_(rows, columns)][..., None] * 0.75
     grey = picture.mean(axis=-1) if picture.ndim == 3 else 1.0 - np.clip(picture, 0.0, 1.0)
     mixed: Picture = (grey[..., None] * (1.0 - strength) + _LOOKED * strength).astype(np.float32)
     return mixed

@@ -89,7 +89,10 @@ def meeting_features(policy: ActorCritic, observation: TensorObservation) -> dic
     with torch.no_grad():
         features = watch(policy, observation, {}).features
     groups = modality_groups(policy)
-    return {name: torch.cat([features[each].flatten(1) for each in parts], 1) for name, parts in groups.items()}
+    return {
+        name: torch.cat([features[each].reshape(len(features[each]), -1) for each in parts], 1)
+        for name, parts in groups.items()
+    }
 
 
 def modality_groups(policy: ActorCritic) -> dict[str, tuple[str, ...]]:
