@@ -156,20 +156,20 @@ def _episode(findings: Findings) -> Html | None:
 
 
 def _reconstructions(findings: Findings) -> Iterator[Html]:
-    """What the drawn images are, and how good."""
+    """What the pictures that are drawn again are, and how good: a paragraph for each way of drawing."""
+    ways: dict[str, list[str]] = {}
     for camera, found in findings.reconstructions.items():
         how = (
-            f"the best linear reconstruction from its {found.features:,} features, fitted to {found.images:,} images "
-            "of the other episodes"
+            f"the best linear reconstruction from an image's {found.features:,} features, fitted to {found.images:,} "
+            "images of the other episodes"
             if found.images
-            else f"drawn from its {found.features:,} features by the decoder that its encoder was trained with"
+            else f"drawn from an image's {found.features:,} features by the decoder that the encoder was trained with"
         )
-        yield tag(
-            "p",
-            f"{camera}, drawn again: {how}. Off by {written(found.error)} in this episode (root mean square over all "
-            f"pixels, in the image's unit, which is metres of depth images); the average image is off by "
-            f"{written(found.average_error)}.",
-        )
+        error = f"{camera} {written(found.error)}, where the average image has {written(found.average_error)}"
+        ways.setdefault(how, []).append(error)
+    for how, errors in ways.items():
+        text = f"Drawn again: {how}. Root mean square error over all pixels of this episode, of depths in metres: "
+        yield tag("p", f"{text}{'; '.join(errors)}.")
 
 
 def _sensed(findings: Findings) -> Html | None:
