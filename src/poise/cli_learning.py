@@ -114,7 +114,7 @@ def inspect_options(parser: Parser) -> None:
     parser.add_argument(
         "--by",
         choices=_APART,
-        help="what to tell apart (default: modalities, or what there is one of consists of)",
+        help="what to tell apart, two evaluations each (default: modalities, or, of a single one, its parts)",
     )
     parser.add_argument("--episodes", metavar="N", type=whole(1), default=20, help="of each evaluation (default: 20)")
     parser.add_argument(

@@ -19,7 +19,7 @@ from poise.policies.agents import finite
 from poise.policies.fusing import FusionMixin
 from poise.policies.look import HiddenStates, TensorObservation
 from poise.policies.sensing import ARRAY
-from poise.policies.watching import gradients, outputs, watch
+from poise.policies.watching import gradients, watch
 
 EVERY = 5
 """Decisions between those in which all robots are watched; the first robot is in all."""
@@ -35,7 +35,6 @@ class Moment(NamedTuple):
     """One decision of the robot that is shown."""
 
     decision: int
-    actions: Arrays
     weights: Arrays
     """{modality: (n,)} how much of each token is looked at."""
     squares: Arrays
@@ -136,10 +135,8 @@ class RecordingAgent:
         if everybody:
             self._add(seen, watched.features, squares, weights)
         if shows:
-            actions = {"actions": _array(outputs(watched.distribution))[0]}
-            record.moments.append(
-                Moment(self._decision, actions, *({k: v[0] for k, v in d.items()} for d in (weights, squares)))
-            )
+            first = [{name: value[0] for name, value in found.items()} for found in (weights, squares)]
+            record.moments.append(Moment(self._decision, *first))
         if pictures:
             codes = self._codes(seen, watched.features, pictures)
             sight = Sight(self._decision, pictures, codes, weights)
@@ -162,23 +159,18 @@ class RecordingAgent:
         record.watched += len(next(iter(squares.values())))
 
     def _limits(self, name: str, shape: tuple[int, ...]) -> tuple[Any, Any]:
-        """Of a component as the policy is given it."""
-        spaces_by_name = limits_of(self._space, self._policy.config.obs_segments)
-        low, high = spaces_by_name.get(name, (-np.inf, np.inf))
-        same = np.shape(low) == shape
-        return (low, high) if same else (-_CODE_LIMIT, _CODE_LIMIT)
+        """Of a component as the policy is given it: of another shape than the environment's, it is a code."""
+        low, high = limits_of(self._space, self._policy.config.obs_segments)[name]
+        return (low, high) if np.shape(low) == shape else (-_CODE_LIMIT, _CODE_LIMIT)
 
     def _codes(self, seen: TensorObservation, features: Mapping[str, Tensor], pictures: Arrays) -> Arrays:
         """{camera: (B, n)} what has been made of each image: by the frozen encoder, or by the policy's own."""
         result = {}
         for name, picture in pictures.items():
-            made = seen[name]
-            if made.dim() != picture.ndim and name in seen:
+            frozen = seen[name].dim() != picture.ndim
+            made = seen[name] if frozen else features.get(_holder(self._policy, name, features))
+            if made is not None and made[0].numel() != picture[0].size:
                 result[name] = _array(made.flatten(1))
-                continue
-            own = features.get(_holder(self._policy, name, features))
-            if own is not None and own[0].numel() != picture[0].size:
-                result[name] = _array(own.flatten(1))
         return result
 
 
