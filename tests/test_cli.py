@@ -189,6 +189,46 @@ def test_plot_and_report(run: Path, tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "<video" in report.read_text()
 
 
+def test_inspect_writes_a_page_and_its_numbers(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = tmp_path / "inside.html"
+    arguments = ["inspect", str(run), "--episodes", "2", "--seed", "7", "--out", str(page)]
+    said = told(capsys, [*arguments, "--env.options.max_steps", "50"]).splitlines()
+    assert said[-1] == f"page in {page}, numbers in {tmp_path / 'inside.json'}"
+    assert said[-2].startswith("Over 2 episodes it returns ")
+    numbers = json.loads((tmp_path / "inside.json").read_text())
+    assert (numbers["by"], numbers["intact"]["summary"]["seed"]) == ("component", 7)
+    assert max(numbers["intact"]["episodes"]["lengths"]) <= 50
+    assert f"poise inspect {run} --episodes 2 --seed 7 --env.options.max_steps 50" in page.read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["lqr"], "'lqr' is a controller; there is nothing to look into but a trained policy"),
+        (["mutex.yaml"], "mutex.yaml puts finished policies together; look into one of them: a, b"),
+        (["tiny.yaml"], "tiny.yaml is a configuration and not a trained policy"),
+        (["nowhere"], "nowhere does not exist"),
+        (["RUN", "--out", "x.pdf"], "x.pdf must end in .html"),
+        (["RUN", "--by", "modalty"], "--by: invalid choice: 'modalty'"),
+        (["RUN", "--json", "no/where.json"], "the folder no does not exist"),
+        (["RUN", "--algorithm.gamma", "0.9"], "unknown setting 'algorithm.gamma'"),
+    ],
+)
+def test_what_cannot_be_inspected(
+    run: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    said: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("tiny.yaml").write_text(TINY)
+    Path("mutex.yaml").write_text("policy: {mutex: {sub_policies: {flat: a, rough: b}}}")
+    assert main(["inspect", *(str(run) if word == "RUN" else word for word in arguments)]) == 2
+    assert said in capsys.readouterr().err
+
+
 def test_info_tells_what_a_bug_report_needs(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -49,6 +49,15 @@ VERBS = {
         "poise evaluate pid",
         learning.world_settings,
     ),
+    "inspect": Verb(
+        learning.inspect,
+        learning.inspect_options,
+        "look inside a policy: what its modalities say, what counts, what each is worth; a page and its numbers",
+        "poise inspect models/ballbot --out inspect.html\n"
+        "poise inspect runs/navigate --by component --episodes 50\n"
+        "poise inspect runs/navigate --env.options.terrain.height 0.2",
+        learning.world_settings,
+    ),
     "play": Verb(
         learning.play,
         learning.play_options,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from pathlib import Path
 
 from poise.cli_ends import EXIT_INTERRUPTED
@@ -101,6 +102,58 @@ def evaluate(options: argparse.Namespace) -> None:
     Console().print(comparison_table(results))
     if options.json is not None:
         save_comparison(options.json, rivals, results)
+
+
+# --- inspect ------------------------------------------------------------------------------------------------------
+
+_APART = ("modality", "component", "number")
+
+
+def inspect_options(parser: Parser) -> None:
+    parser.add_argument("run", metavar="RUN", type=Path, help="a run or a checkpoint")
+    parser.add_argument(
+        "--out", metavar="FILE.html", type=Path, help="page to write (default: inspect.html in the run folder)"
+    )
+    parser.add_argument(
+        "--json", metavar="FILE", type=Path, help="file for the numbers (default: beside the page, by its name)"
+    )
+    parser.add_argument(
+        "--by",
+        choices=_APART,
+        help="what to tell apart, two evaluations each (default: modalities, or, of a single one, its parts)",
+    )
+    parser.add_argument("--episodes", metavar="N", type=whole(1), default=20, help="of each evaluation (default: 20)")
+    parser.add_argument(
+        "--seed", metavar="S", type=whole(0), default=EVALUATION_SEED, help="of the first (default: %(default)s)"
+    )
+
+
+def inspect(options: argparse.Namespace) -> None:
+    from poise.config import parse_cli_overrides
+    from poise.inspection import check_inspectable, inspect_policy, write_findings
+    from poise.inspection.page import lede
+    from poise.training.comparison import contender
+    from poise.training.pages import check_page
+    from poise.training.trained import load_policy
+
+    check_inspectable(options.run)
+    trained = load_policy(options.run)
+    out = options.out or trained.run / "inspect.html"
+    numbers = options.json or out.with_suffix(".json")
+    check_page(out)
+    for path in (out, numbers):
+        check_destination(path)
+    world = contender(str(options.run), changes=parse_cli_overrides(options.settings))
+    findings = inspect_policy(trained, world.env_options, options.episodes, options.seed, options.by)
+    write_findings(findings, options.run, out, numbers, _inspected(options))
+    print(lede(findings))
+    print(f"page in {out}, numbers in {numbers}")
+
+
+def _inspected(options: argparse.Namespace) -> str:
+    """The command that finds the same."""
+    words = ["poise", "inspect", str(options.run), "--episodes", str(options.episodes), "--seed", str(options.seed)]
+    return shlex.join([*words, *(["--by", options.by] if options.by else []), *options.settings])
 
 
 # --- play ---------------------------------------------------------------------------------------------------------

@@ -221,3 +221,71 @@ def test_masks_and_images_of_other_shapes_are_refused() -> None:
         build("early")(seen | {"heights": torch.zeros(4, 3, 2)})
     with pytest.raises(PoiseError, match="there is no other modality to ask"):
         build("cross_attention", {"vel": (3,)})
+
+
+@patterns
+def test_what_is_looked_at_sums_to_one(name: str) -> None:
+    extractor, seen = build(name), observe(3, 4)
+    weights = extractor.weights(seen)
+    if name in ("concat", "early", "shared_encoder"):
+        assert weights == {}
+        return
+    assert set(weights) == set(extractor.modalities.names) - ({"body"} if name == "cross_attention" else set())
+    for modality, value in weights.items():
+        assert value.shape == (3, 4, extractor.modalities.counts[modality])
+        assert (value >= 0).all()
+    assert_close(torch.cat(list(weights.values()), dim=-1).sum(-1), torch.ones(3, 4))
+    flat = extractor.weights({key: value.flatten(0, 1) for key, value in seen.items()})
+    assert_close(weights, {key: value.unflatten(0, (3, 4)) for key, value in flat.items()})
+
+
+def test_the_weights_of_a_sum_are_the_same_for_all() -> None:
+    extractor = build("weighted_sum")
+    extractor.scores.copy_(torch.tensor([0.0, math.log(2.0), 0.0]))
+    weights = extractor.weights(observe(2))
+    assert_close(weights["rgbd_0"], torch.full((2, 1), 0.5))
+    assert_close(weights["body"], torch.full((2, 1), 0.25))
+
+
+def test_attention_in_a_hierarchy_by_hand() -> None:
+    """What is taken of a modality times what is taken of its token: as if the tokens' values were themselves."""
+    extractor, seen = build("hierarchical_attention", {"vel": (3,), "age": (), "rgbd_1": (5,)}), observe(2)
+    tokens = extractor.tokens(seen)
+    within, each = {}, []
+    for name in ("body", "rgbd_1"):
+        pool, layered = extractor.pools[name], extractor.within[name](tokens[name])
+        within[name] = pool.attention.weights(pool.query.expand(2, 1, -1), layered)[:, 0]
+        each.append(pool(layered))
+    mixed = extractor.across(torch.stack(each, dim=1))
+    across = extractor.pool.attention.weights(extractor.pool.query.expand(2, 1, -1), mixed)[:, 0]
+    weights = extractor.weights(seen)
+    assert_close(weights["body"], across[:, :1] * within["body"])
+    assert_close(weights["rgbd_1"], across[:, 1:])
+
+
+@pytest.mark.parametrize("pooling", ["mean", "attention"])
+def test_attention_of_a_transformer_by_hand(pooling: str) -> None:
+    """With the mean, what each token takes of each in the last layer, averaged; or what the pooling takes."""
+    shapes = {"vel": (3,), "age": (), "rgbd_1": (5,)}
+    extractor, seen = build("transformer", shapes, pooling=pooling, num_layers=2, num_heads=1, width=8), observe(2)
+    tokens = torch.cat([extractor.tokens(seen)[name] + extractor.positions[name] for name in ("body", "rgbd_1")], dim=1)
+    first, last = extractor.layers
+    tokens = first(tokens)
+    if pooling == "mean":
+        normed = last.before_attention(tokens)
+        query, key = last.attention.query(normed), last.attention.key(normed)
+        expected = torch.softmax(query @ key.transpose(1, 2) / math.sqrt(8), dim=-1).mean(dim=1)
+    else:
+        seen_last = extractor.norm(last(tokens))
+        query, key = extractor.pool.attention.query(extractor.pool.query), extractor.pool.attention.key(seen_last)
+        expected = torch.softmax(key @ query[0] / math.sqrt(8), dim=-1)
+    weights = extractor.weights(seen)
+    assert_close(torch.cat([weights["body"], weights["rgbd_1"]], dim=-1), expected)
+
+
+def test_of_what_is_missing_something_else_is_looked_at() -> None:
+    extractor, seen = build("transformer", **WITHHELD), observe(2)
+    missing = torch.zeros(2, 3, dtype=torch.bool)
+    missing[:, 1] = True
+    hidden = seen | {"rgbd_0": torch.randn_like(seen["rgbd_0"])}
+    assert_close(extractor.weights(hidden, missing), extractor.weights(seen, missing), rtol=0, atol=0)

@@ -4,10 +4,19 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch.testing import assert_close
 
 from poise.errors import PoiseError
 from poise.files import aside
-from poise.perception import DepthEncoder, FrozenDepthEncoder, encoder_files, load_encoder, save_encoder
+from poise.perception import (
+    DepthEncoder,
+    FrozenDepthEncoder,
+    TinyAutoencoder,
+    encoder_files,
+    load_decoder,
+    load_encoder,
+    save_encoder,
+)
 
 
 @pytest.fixture
@@ -144,3 +153,36 @@ def test_an_interrupted_save_leaves_the_old_encoder(
 def test_a_crash_between_the_renames_loses_nothing(encoder: DepthEncoder, folder: Path) -> None:
     folder.rename(aside(folder))
     assert torch.equal(load_encoder(folder).conv1.weight, encoder.conv1.weight)
+
+
+# --- the decoder --------------------------------------------------------------------------------------------------
+
+
+def test_a_decoder_comes_back_with_its_encoder(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    whole = TinyAutoencoder(8, 8, latent=3).eval()
+    save_encoder(tmp_path / "kept", whole.encoder, decoder=whole.decoder)
+    save_encoder(tmp_path / "alone", whole.encoder)
+    decoder = load_decoder(tmp_path / "kept")
+    assert decoder is not None
+    images = torch.rand(4, 1, 8, 8)
+    assert_close(decoder(load_encoder(tmp_path / "kept")(images)), whole(images), rtol=0, atol=0)
+    assert load_decoder(tmp_path / "alone") is None
+    assert sorted(path.name for path in (tmp_path / "alone").iterdir()) == ["encoder.json", "encoder.safetensors"]
+
+
+def test_a_damaged_decoder_is_refused(tmp_path: Path) -> None:
+    whole = TinyAutoencoder(8, 8, latent=3)
+    save_encoder(tmp_path / "kept", whole.encoder, decoder=whole.decoder)
+    path = tmp_path / "kept" / "decoder.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(bytes(content))
+    with pytest.raises(PoiseError, match=r"decoder.safetensors is damaged: its content has changed"):
+        load_decoder(tmp_path / "kept")
+    path.write_bytes(b"nothing")
+    with pytest.raises(PoiseError, match="damaged or no safetensors file"):
+        load_decoder(tmp_path / "kept")
+    save_encoder(tmp_path / "kept", DepthEncoder(8, 8, latent=2), decoder=whole.decoder)
+    with pytest.raises(PoiseError, match="does not fit encoder.json"):
+        load_decoder(tmp_path / "kept")

@@ -15,6 +15,7 @@ from poise.perception import (
     ImageDataset,
     ImageDatasetWriter,
     PretrainConfig,
+    load_decoder,
     load_encoder,
     pretrain,
     split_episodes,
@@ -52,6 +53,10 @@ def test_learns_and_writes_what_it_promises(dataset_folder: Path, tmp_path: Path
         "reconstructions.png",
     ]
     assert load_encoder(out).spec == (16, 16, 1, 20)
+    decoder = load_decoder(out)
+    assert decoder is not None
+    seen_again = decoder(load_encoder(out)(torch.from_numpy(images)[:, None]))[:, 0].detach().numpy()
+    assert float(np.mean((seen_again - images) ** 2)) == pytest.approx(result.best.validation_loss, rel=1e-4)
     assert read_description(out)["metadata"]["epoch"] == result.best.epoch
     assert FrozenDepthEncoder.load(out).max_depth == 0.9
     assert parse(PretrainConfig, load_yaml(out / "config.yaml")) == quick(patience=6)

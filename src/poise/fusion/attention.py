@@ -57,6 +57,10 @@ class AttentionPooling(nn.Module):
         pooled: Tensor = self.attention(asking, tokens)
         return pooled.squeeze(-2)
 
+    def weights(self, tokens: Tensor) -> Tensor:
+        """(..., n) how much it takes of each token."""
+        return self.attention.weights(self.query.expand(*tokens.shape[:-2], 1, -1), tokens).squeeze(-2)
+
 
 class TransformerLayer(nn.Module):
     """Self-attention and a network for each token, both around which the tokens pass, normalised before each.
@@ -78,3 +82,8 @@ class TransformerLayer(nn.Module):
         tokens = tokens + self.attention(normed, normed)
         result: Tensor = tokens + self.network(self.before_network(tokens))
         return result
+
+    def attention_weights(self, tokens: Tensor) -> Tensor:
+        """(..., n, n) how much each token takes of each in its attention."""
+        normed = self.before_attention(tokens)
+        return self.attention.weights(normed, normed)

@@ -155,17 +155,17 @@ class ImageTokens(nn.Module):
                     f"policy.fusion.images.patch_size of {config.patch_size} does not divide '{name}' of shape {shape}"
                 )
             self.layers = nn.Conv2d(channels, self.width, config.patch_size, config.patch_size)
-            places, depth = (height // config.patch_size) * (breadth // config.patch_size), self.width
+            self.grid, depth = (height // config.patch_size, breadth // config.patch_size), self.width
         else:
             kernels, strides = config.kernel_sizes, config.strides
             paddings = [max(kernel - stride + 1, 0) // 2 for kernel, stride in zip(kernels, strides, strict=True)]
             self.layers = Conv2dModel(channels, config.channels, kernels, strides, paddings, activation)
-            resolution = self.layers.conv_out_resolution(height, breadth)
-            if min(resolution) < 1:
+            self.grid, depth = self.layers.conv_out_resolution(height, breadth), config.channels[-1]
+            if min(self.grid) < 1:
                 raise InvalidValueError(
                     f"nothing is left of '{name}' of shape {shape} after the convolutions of policy.fusion.images"
                 )
-            places, depth = math.prod(resolution), config.channels[-1]
+        places = math.prod(self.grid)
         self.spatial = spatial
         self.count = places if spatial else 1
         self.project = MlpModel(depth if spatial else depth * places, sizes, None, activation)

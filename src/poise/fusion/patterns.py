@@ -50,11 +50,24 @@ class FusionExtractor(nn.Module):
             components: of the observation.
             missing: (..., M) bool, which of `modalities.names` not to look at.
         """
-        tokens = self.modalities(components, missing)
+        tokens = self.tokens(components, missing)
         lead = next(iter(tokens.values())).shape[:-2]
         # One leading axis: torch attends to tensors of four axes with its fast kernels, and to others with a slow one.
         flat = {name: value.reshape(-1, *value.shape[-2:]) for name, value in tokens.items()}
         return self.fuse(flat).reshape(*lead, self.output_size)
+
+    def weights(self, components: Mapping[str, AnyComponent], missing: Tensor | None = None) -> dict[str, Tensor]:
+        """How much of each token is looked at, by modality; see `attended`."""
+        return self.attended(self.tokens(components, missing))
+
+    def tokens(self, components: Mapping[str, AnyComponent], missing: Tensor | None = None) -> dict[str, Tensor]:
+        """{modality: (..., n, width)}: what the modalities are where they meet."""
+        tokens: dict[str, Tensor] = self.modalities(components, missing)
+        return tokens
+
+    def attended(self, tokens: Tokens) -> dict[str, Tensor]:
+        """{modality: (..., n)} how much of each token is looked at; together they sum to 1. Empty without attention."""
+        return {}
 
     def fuse(self, tokens: Tokens) -> Tensor:
         """(B, output_size) of {modality: (B, n, width)}."""
@@ -91,8 +104,8 @@ class EarlyFusion(FusionExtractor):
         self._pixels = ObsSegments(shapes)
         self.network = MlpModel(sum(modalities.widths.values()), config.hidden_sizes, None, config.activation)
 
-    def forward(self, components: Mapping[str, AnyComponent], missing: Tensor | None = None) -> Tensor:
-        return super().forward({name: self._pixels.flat(name, components) for name in self._pixels.shapes}, missing)
+    def tokens(self, components: Mapping[str, AnyComponent], missing: Tensor | None = None) -> dict[str, Tensor]:
+        return super().tokens({name: self._pixels.flat(name, components) for name in self._pixels.shapes}, missing)
 
     def fuse(self, tokens: Tokens) -> Tensor:
         features: Tensor = self.network(_side_by_side(tokens))
@@ -112,11 +125,18 @@ class WeightedSum(FusionExtractor):
 
     def fuse(self, tokens: Tokens) -> Tensor:
         together = torch.cat([tokens[name] for name in self.modalities.names], dim=-2)
-        return (self.weights[:, None] * together).sum(dim=-2)
+        return (self.mixture[:, None] * together).sum(dim=-2)
+
+    def attended(self, tokens: Tokens) -> dict[str, Tensor]:
+        """The weights in the sum, which are the same for whatever is seen."""
+        return {
+            name: weight.expand(tokens[name].shape[:-1])
+            for name, weight in zip(self.modalities.names, self.mixture, strict=True)
+        }
 
     @property
-    def weights(self) -> Tensor:
-        """(M,) of the modalities, in the order of `modalities.names`."""
+    def mixture(self) -> Tensor:
+        """(M,) weights of the modalities, in the order of `modalities.names`."""
         return torch.softmax(self.scores, dim=0)
 
 
@@ -170,12 +190,10 @@ class CrossAttention(FusionExtractor):
         found = self.attention(asking, answering)
         return torch.cat([asking, found], dim=-1).squeeze(-2)
 
-    def weights(self, components: Mapping[str, AnyComponent], missing: Tensor | None = None) -> dict[str, Tensor]:
-        """{modality: (..., n)} how much of each token is looked at; together they sum to 1."""
-        tokens = self.modalities(components, missing)
+    def attended(self, tokens: Tokens) -> dict[str, Tensor]:
+        """What the asking modality takes of the others' tokens, a mean over the heads."""
         weights = self.attention.weights(self._asking(tokens), self._answering(tokens)).squeeze(-2)
-        parts = weights.split([self.modalities.counts[name] for name in self.others], dim=-1)
-        return dict(zip(self.others, parts, strict=True))
+        return _apart(weights, {name: tokens[name] for name in self.others})
 
     def _asking(self, tokens: Tokens) -> Tensor:
         """(..., 1, width)."""
@@ -205,10 +223,23 @@ class HierarchicalAttention(FusionExtractor):
         self.norm = nn.LayerNorm(width)
 
     def fuse(self, tokens: Tokens) -> Tensor:
-        names = self.modalities.names
-        each = torch.stack([self.pools[name](self.within[name](tokens[name])) for name in names], dim=-2)
-        features: Tensor = self.norm(self.pool(self.across(each)))
+        features: Tensor = self.norm(self.pool(self.across(self._each(tokens))))
         return features
+
+    def attended(self, tokens: Tokens) -> dict[str, Tensor]:
+        """What the last pooling takes of a modality, times what the pooling within it takes of a token.
+
+        What tokens have taken of each other before either pooling is not told apart.
+        """
+        across = self.pool.weights(self.across(self._each(tokens)))
+        names = self.modalities.names
+        within = {name: self.pools[name].weights(self.within[name](tokens[name])) for name in names}  # type: ignore[operator]
+        return {name: across[..., i, None] * within[name] for i, name in enumerate(names)}
+
+    def _each(self, tokens: Tokens) -> Tensor:
+        """(..., M, width): a token of each modality."""
+        pooled = [self.pools[name](self.within[name](tokens[name])) for name in self.modalities.names]
+        return torch.stack(pooled, dim=-2)
 
 
 class TransformerFusion(FusionExtractor):
@@ -231,9 +262,27 @@ class TransformerFusion(FusionExtractor):
         self.pool = AttentionPooling(width, heads) if config.pooling == "attention" else None
 
     def fuse(self, tokens: Tokens) -> Tensor:
-        positioned = [tokens[name] + self.positions[name] for name in self.modalities.names]
-        seen: Tensor = self.norm(self.layers(torch.cat(positioned, dim=-2)))
+        seen: Tensor = self.norm(self.layers(self._positioned(tokens)))
         return seen.mean(dim=-2) if self.pool is None else self.pool(seen)
+
+    def attended(self, tokens: Tokens) -> dict[str, Tensor]:
+        """What the attention pooling takes of each token, or, where the mean is taken, what all take in the last layer.
+
+        A mean over the heads, and there over who asks. What layers before have mixed is not told apart.
+        """
+        *before, last = self.layers
+        seen = self._positioned(tokens)
+        for layer in before:
+            seen = layer(seen)
+        if self.pool is None:
+            weights = last.attention_weights(seen).mean(dim=-2)  # type: ignore[operator]
+        else:
+            weights = self.pool.weights(self.norm(last(seen)))
+        return _apart(weights, {name: tokens[name] for name in self.modalities.names})
+
+    def _positioned(self, tokens: Tokens) -> Tensor:
+        """(..., k, width): all tokens, each with the position of its modality."""
+        return torch.cat([tokens[name] + self.positions[name] for name in self.modalities.names], dim=-2)
 
 
 _PATTERNS: dict[str, type[FusionExtractor]] = {
@@ -259,3 +308,9 @@ def build_fusion(shapes: Shapes, config: AnyFusionConfig) -> FusionExtractor:
 def _side_by_side(tokens: Tokens) -> Tensor:
     """All numbers of all tokens, modality by modality."""
     return torch.cat([value.flatten(-2) for value in tokens.values()], dim=-1)
+
+
+def _apart(weights: Tensor, tokens: Tokens) -> dict[str, Tensor]:
+    """(..., k) weights of all tokens, modality by modality."""
+    parts = weights.split([value.shape[-2] for value in tokens.values()], dim=-1)
+    return dict(zip(tokens, parts, strict=True))

@@ -2,7 +2,7 @@
 
 from poise.perception.autoencoder import DepthDecoder, DepthEncoder, ImageSpec, TinyAutoencoder
 from poise.perception.cache import EncodedCameras
-from poise.perception.encoder_files import check_new_encoder, load_encoder, save_encoder
+from poise.perception.encoder_files import check_new_encoder, load_decoder, load_encoder, save_encoder
 from poise.perception.frozen import FrozenDepthEncoder
 from poise.perception.images import ImageDataset, ImageDatasetWriter, split_episodes
 from poise.perception.pretrain import PretrainConfig, PretrainResult, pretrain
@@ -19,6 +19,7 @@ __all__ = [
     "PretrainResult",
     "TinyAutoencoder",
     "check_new_encoder",
+    "load_decoder",
     "load_encoder",
     "pretrain",
     "save_encoder",

@@ -1,5 +1,8 @@
 """A trained encoder on disk: a folder with `encoder.safetensors` (the weights) and `encoder.json` (what they are).
 
+The decoder that it was trained with may lie beside it, in `decoder.safetensors`: no policy needs it, but it draws what
+an encoder's features hold.
+
 Nothing is unpickled. On loading, names, shapes, finiteness, the file's SHA-256 and the sum of |parameters| are checked;
 the sum with a relative tolerance, because its last digits differ between devices.
 """
@@ -17,14 +20,14 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as tensors_from_bytes
 from safetensors.torch import save as tensors_to_bytes
-from torch import Tensor
+from torch import Tensor, nn
 
 from poise.errors import InvalidValueError, MissingFileError, PoiseError
 from poise.files import explained, read_bytes, replacing_folder, standing, write_atomically
-from poise.perception.autoencoder import DepthEncoder, ImageSpec
+from poise.perception.autoencoder import DepthDecoder, DepthEncoder, ImageSpec
 
 ARCHITECTURE = "tiny_autoencoder"
-WEIGHTS, DESCRIPTION = "encoder.safetensors", "encoder.json"
+WEIGHTS, DESCRIPTION, DECODER = "encoder.safetensors", "encoder.json", "decoder.safetensors"
 SUM_TOLERANCE = 1e-5  # relative
 
 
@@ -33,13 +36,17 @@ def parameter_sum(encoder: DepthEncoder) -> float:
     return math.fsum(float(parameter.detach().double().abs().sum()) for parameter in encoder.parameters())
 
 
-def save_encoder(folder: Path | str, encoder: DepthEncoder, metadata: Mapping[str, Any] | None = None) -> None:
+def save_encoder(
+    folder: Path | str,
+    encoder: DepthEncoder,
+    metadata: Mapping[str, Any] | None = None,
+    decoder: DepthDecoder | None = None,
+) -> None:
     """Write the encoder to `folder`, replacing one that is there; on any failure the old one stays.
 
-    metadata: JSON values worth remembering, such as the validation loss.
+    metadata: JSON values worth remembering, such as the validation loss. decoder: that it was trained with.
     """
-    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in encoder.state_dict().items()}
-    content = tensors_to_bytes(weights)
+    content = _content(encoder)
     description = {
         "architecture": ARCHITECTURE,
         **encoder.spec._asdict(),
@@ -47,10 +54,15 @@ def save_encoder(folder: Path | str, encoder: DepthEncoder, metadata: Mapping[st
         "sha256": hashlib.sha256(content).hexdigest(),
         "metadata": dict(metadata or {}),
     }
+    drawing = None if decoder is None else _content(decoder)
+    if drawing is not None:
+        description["decoder_sha256"] = hashlib.sha256(drawing).hexdigest()
     text = json.dumps(description, indent=1) + "\n"
     with explained(f"write {folder}"), replacing_folder(Path(folder)) as new:
         write_atomically(new / WEIGHTS, content)
         write_atomically(new / DESCRIPTION, text)
+        if drawing is not None:
+            write_atomically(new / DECODER, drawing)
 
 
 def check_new_encoder(folder: Path) -> None:
@@ -72,20 +84,30 @@ def load_encoder(folder: Path | str) -> DepthEncoder:
     with torch.device("meta"):  # shapes without memory, until the file is known to be that large
         expected = DepthEncoder(**_spec(description, folder)._asdict())
     content = read_bytes(folder / WEIGHTS, "the weights of a depth encoder")
-    try:
-        weights = tensors_from_bytes(content)
-    except SafetensorError as error:
-        raise PoiseError(
-            f"{folder / WEIGHTS} is damaged or no safetensors file ({error}); run `poise pretrain` again "
-            "(pickled models are never opened)"
-        ) from error
-    _check_weights(weights, expected.state_dict(), folder / WEIGHTS)
-    if hashlib.sha256(content).hexdigest() != description.get("sha256"):
-        raise PoiseError(f"{folder / WEIGHTS} is damaged: its content has changed; run `poise pretrain` again")
+    weights = _weights(content, expected, folder / WEIGHTS, description.get("sha256"))
     encoder = expected.to_empty(device="cpu")
     encoder.load_state_dict(weights)
     _check_sum(parameter_sum(encoder), description, folder)
     return encoder.eval()
+
+
+def load_decoder(folder: Path | str) -> DepthDecoder | None:
+    """The decoder beside the encoder saved in `folder`, in eval mode, on the CPU; None where none was kept.
+
+    Raises:
+        PoiseError: it is damaged.
+    """
+    folder = _locate(Path(folder))
+    if not (folder / DECODER).exists():
+        return None
+    description = read_description(folder)
+    with torch.device("meta"):
+        expected = DepthDecoder(**_spec(description, folder)._asdict())
+    content = read_bytes(folder / DECODER, "the weights of a depth decoder")
+    weights = _weights(content, expected, folder / DECODER, description.get("decoder_sha256"))
+    decoder = expected.to_empty(device="cpu")
+    decoder.load_state_dict(weights)
+    return decoder.eval().requires_grad_(False)
 
 
 def read_description(folder: Path | str) -> dict[str, Any]:
@@ -114,6 +136,26 @@ def read_max_depth(folder: Path | str) -> float | None:
             f"{_locate(Path(folder)) / DESCRIPTION} is damaged: max_depth is {found!r}, expected a positive number"
         )
     return found
+
+
+def _content(module: nn.Module) -> bytes:
+    """Of the file that holds a module's weights."""
+    return tensors_to_bytes({name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()})
+
+
+def _weights(content: bytes, expected: nn.Module, path: Path, digest: Any) -> dict[str, Tensor]:
+    """What a file holds, if it is what a module expects and what was written."""
+    try:
+        weights = tensors_from_bytes(content)
+    except SafetensorError as error:
+        raise PoiseError(
+            f"{path} is damaged or no safetensors file ({error}); run `poise pretrain` again "
+            "(pickled models are never opened)"
+        ) from error
+    _check_weights(weights, expected.state_dict(), path)
+    if hashlib.sha256(content).hexdigest() != digest:
+        raise PoiseError(f"{path} is damaged: its content has changed; run `poise pretrain` again")
+    return weights
 
 
 def _locate(folder: Path) -> Path:

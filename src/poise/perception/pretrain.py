@@ -117,7 +117,7 @@ def _pretrain(
             if not history or epoch.validation_loss < _best(history).validation_loss:
                 best_model = copy.deepcopy(model)
                 made_from = {"dataset": dataset.folder.name, "max_depth": dataset.info.max_depth}
-                save_encoder(out / "encoder", best_model.encoder, made_from | epoch._asdict())
+                save_encoder(out / "encoder", best_model.encoder, made_from | epoch._asdict(), best_model.decoder)
                 save_yaml(out / "config.yaml", config)
             history.append(epoch)
             _save_history(out / "history.csv", history)

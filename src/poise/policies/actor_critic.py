@@ -116,6 +116,10 @@ class ActorCritic(Configured, Realignable):
         """Add to an observation what acting on it draws at random, to be kept with it: learning must see the same."""
         return self.named(observation)
 
+    def distribution_of(self, look: Look) -> ActionDistribution:
+        """What it would do, for those who look on while it looks."""
+        return self._distribution(look)
+
     def value_of(self, observation: AnyObservation, states: HiddenStates) -> Tensor:
         """Values (N,) of observations, in the units of `value_scale`; nothing is remembered of it."""
         return self._values(self._look(observation, states))
@@ -218,7 +222,7 @@ class ActorCritic(Configured, Realignable):
 
     def _actor_features(self, look: Look) -> Tensor:
         """What the actor's network reads."""
-        return self._features(look, "actor")
+        return look.meet(self._features(look, "actor"))
 
     def _critic_features(self, look: Look) -> Tensor:
         """What the critic's network reads."""

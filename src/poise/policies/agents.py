@@ -44,7 +44,7 @@ class PolicyAgent:
 
     def __init__(self, policy: Infers, sensing: Sensing) -> None:
         self.policy = policy
-        self._sensing = sensing
+        self.sensing = sensing
         self._states: dict[str, Tensor] = {}
 
     @torch.no_grad()
@@ -54,12 +54,21 @@ class PolicyAgent:
         Raises:
             DivergedError: they are not finite.
         """
-        actions, self._states = self.policy.infer(self._sensing(observation), self._states)
-        array: NDArray[Any] = actions.numpy()
-        if not np.isfinite(array).all():
-            raise DivergedError("the policy's actions are not finite: its training diverged, or what it senses did")
-        return array
+        actions, self._states = self.policy.infer(self.sensing(observation), self._states)
+        return finite(actions)
 
     def reset(self, dones: NDArray[np.bool_]) -> None:
         """Forget the robots whose episode is over."""
         self._states = forget(self._states, dones)
+
+
+def finite(actions: Tensor) -> NDArray[Any]:
+    """Actions as environments take them.
+
+    Raises:
+        DivergedError: they are not finite.
+    """
+    array: NDArray[Any] = actions.numpy()
+    if not np.isfinite(array).all():
+        raise DivergedError("the policy's actions are not finite: its training diverged, or what it senses did")
+    return array

@@ -76,6 +76,10 @@ class Look:
         known: Known = self._known[name]
         return known
 
+    def meet(self, features: Tensor) -> Tensor:
+        """What the actor's memory or network reads (..., F), for those who look on."""
+        return features
+
     def knows(self, name: str, value: Tensor) -> None:
         """What `once` is to give, worked out elsewhere."""
         self._known[name] = value

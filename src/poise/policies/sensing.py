@@ -81,6 +81,7 @@ class Sensing:
             self._cameras = EncodedCameras(encoder, images, num_envs, control_step, threads, stack)
         self._streams = {name: FrameStream() for name in self._names if len(components[name]) == 3 and name in learned}
         coded = {} if self._cameras is None else dict.fromkeys(images, (self._cameras.width,))
+        self._pictures = [name for name in self._names if len(components[name]) == 3]
         self.shapes = {name: components[name] for name in self._names} | coded
 
     @staticmethod
@@ -115,6 +116,11 @@ class Sensing:
         rows = [self._mapping(observations[robot]) for robot in robots]
         chosen = {name: np.stack([row[name] for row in rows]) for name in rows[0] if name in self._keep}
         return self._merge(chosen, self._cameras.peek(chosen, robots) if self._cameras else {})
+
+    def pictures(self, observation: Any) -> dict[str, np.ndarray[Any, Any]]:
+        """{name: (N, C, H, W)} the images of an observation as they are, whoever encodes them."""
+        values = self._mapping(observation) if self._pictures else {}
+        return {name: np.asarray(values[name], np.float32) for name in self._pictures}
 
     def state(self) -> dict[str, Any]:
         """The features of the latest images."""

@@ -46,6 +46,11 @@ class Collector:
         self._infos: dict[str, float] = {}
         self._ends: dict[str, float] = {}
 
+    @property
+    def observation(self) -> dict[str, Tensor]:
+        """{name: (N, ...)}: the latest, which nobody has acted on yet."""
+        return dict(self._observation)
+
     def start(self, seeds: list[int]) -> None:
         """New episodes everywhere."""
         each: Any = seeds  # VectorEnv is typed for one seed, and takes a list

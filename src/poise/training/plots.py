@@ -22,7 +22,7 @@ PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#5
 
 _DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1.5)))
 _FORMATS = (".png", ".svg", ".pdf")
-_STYLE: dict[str, Any] = {
+STYLE: dict[str, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 9.5,
     "axes.titlesize": 10.5,
@@ -76,7 +76,7 @@ def plot_runs(runs: Iterable[Path | str], out: Path | str) -> Path:
     bare = [run.name for run in found if not any(panel.curve(run) for panel in panels)]
     if bare:
         raise PoiseError(f"{', '.join(bare)}: nothing has been logged there that could be plotted; leave it out")
-    with style.context(_STYLE):
+    with style.context(STYLE):
         figure = _sheet(found, panels)
         _save(figure, out)
     return out
@@ -193,7 +193,7 @@ class Drawing(NamedTuple):
 def learning_curves_svg(run: Run, levels: Mapping[str, Sequence[float]] | None = None) -> list[Drawing]:
     """The curves of one run that have been logged; `levels` to compare them with, dashed, by the curves' titles."""
     drawings: list[Drawing] = []
-    with style.context(_STYLE):
+    with style.context(STYLE):
         for panel in REPORTED:
             curve = panel.curve(run)
             if curve is not None:
@@ -202,11 +202,11 @@ def learning_curves_svg(run: Run, levels: Mapping[str, Sequence[float]] | None =
                 _draw(axes, panel, [curve], [_Look("#0000fe", "-", "")])
                 for level in (levels or {}).get(panel.title, ()):
                     axes.axhline(level, color="#8a929c", ls=(0, (4, 3)), lw=1.0)
-                drawings.append(Drawing(panel.title, _inline_svg(figure, panel.title, f"chart{len(drawings)}")))
+                drawings.append(Drawing(panel.title, inline_svg(figure, panel.title, f"chart{len(drawings)}")))
     return drawings
 
 
-def _inline_svg(figure: Figure, title: str, prefix: str) -> str:
+def inline_svg(figure: Figure, title: str, prefix: str) -> str:
     """The figure as an element of an HTML page: ids of its own, no fixed size, the page's font and colours."""
     text = io.StringIO()
     figure.savefig(text, format="svg", transparent=True, metadata={"Date": None})
@@ -222,4 +222,6 @@ def _inline_svg(figure: Figure, title: str, prefix: str) -> str:
     svg = svg.replace("#0000fe", "var(--series)")
     for color, page in (("#e4e7eb", "var(--line)"), ("#8a929c", "var(--muted)"), ("#4b5560", "var(--muted)")):
         svg = svg.replace(color, page)
+    for index, color in enumerate(PALETTE):
+        svg = svg.replace(color.lower(), f"var(--c{index})")
     return svg

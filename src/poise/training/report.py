@@ -5,22 +5,19 @@ import os
 import platform
 import shlex
 from collections.abc import Iterator, Mapping
-from datetime import datetime
 from importlib.metadata import version
-from importlib.resources import files
 from pathlib import Path
-from string import Template
 from urllib.parse import quote
 
 from poise.config import parse, to_yaml
 from poise.cores import available_cores
 from poise.envs import BALLBOT_IDS, BallbotOptions
-from poise.errors import InvalidValueError, MissingFileError
-from poise.files import explained, write_atomically
-from poise.shell import typed
+from poise.errors import MissingFileError
+from poise.files import explained
 from poise.training.callbacks import describe
 from poise.training.curves import Run, read_runs, with_earlier
-from poise.training.markup import Html, file_uri, join, tag
+from poise.training.markup import Html, file_uri, tag
+from poise.training.pages import as_typed, check_page, section, write_page
 from poise.training.plots import learning_curves_svg
 from poise.training.report_missing import Missing, latest_video, missing_parts
 from poise.training.report_results import Report, checked, first_of, table, tiles
@@ -57,8 +54,7 @@ def write_report(
         PoiseError: the run, a picture or an evaluation is missing or damaged, or the page cannot be written.
     """
     folder, out = Path(run), Path(out)
-    if out.suffix.lower() not in (".html", ".htm"):
-        raise InvalidValueError(f"{out} must end in .html: a report is a web page")
+    check_page(out)
     found = with_earlier(*read_runs([folder]))
     measured = {name: checked(name, report) for name, report in (evaluations or {}).items()}
     sections = [
@@ -71,14 +67,7 @@ def write_report(
         _configuration_section(found),
         _reproduction_section(found, measured),
     ]
-    page = Template(_resource("report.html")).substitute(
-        title=join(title or folder.absolute().name),
-        style=_resource("report.css").rstrip(),
-        lede=tag("p", _lede(found, measured), class_="lede"),
-        sections="\n".join(section for section in sections if section),
-        footer=join(f"Written {datetime.now():%Y-%m-%d %H:%M} by poise {version('poise')}."),
-    )
-    write_atomically(out, page)
+    write_page(out, "training report", title or folder.absolute().name, _lede(found, measured), sections)
     return out
 
 
@@ -117,7 +106,7 @@ def _video_section(run: Run, video: Path | None, out: Path, filmed: str | None) 
         aria_label="The policy at work",
     )
     figure = tag("figure", player, tag("figcaption", _caption(run, filmed)), class_="film")
-    return _section("What it does", "", figure)
+    return section("What it does", "", figure)
 
 
 def _caption(run: Run, filmed: str | None) -> str:
@@ -161,7 +150,7 @@ def _result_section(run: Run, measured: Mapping[str, Report]) -> Html | None:
     )
     notes = [tag("p", _SCALE)] if _is_scored_as_usual(run) else []
     notes += [tag("p", _BASELINES)] if {"do-nothing", "pid", "lqr"} <= measured.keys() else []
-    return _section("How good it is", text, *notes, tiles(first_of(measured)), table(measured))
+    return section("How good it is", text, *notes, tiles(first_of(measured)), table(measured))
 
 
 def _is_scored_as_usual(run: Run) -> bool:
@@ -190,7 +179,7 @@ def _curves_section(run: Run) -> Html | None:
         for drawing in drawings
     ]
     text = "Evaluations run without exploration on seeds of their own; the shade is their 95 % interval."
-    return _section("How it learned", text, tag("div", *charts, class_="charts"))
+    return section("How it learned", text, tag("div", *charts, class_="charts"))
 
 
 _BOUNDS = "Dashed: standing still returns 80, and nothing can return more than 101."
@@ -213,7 +202,7 @@ def _sight_section(reconstructions: Path | None) -> Html | None:
         "frozen, makes of each. What those numbers hold is what can be drawn again from them."
     )
     picture = tag("img", src=file_uri("image/png", reconstructions), alt="Depth images and their reconstructions")
-    return _section("What the robot sees", text, tag("figure", picture, class_="wide"))
+    return section("What the robot sees", text, tag("figure", picture, class_="wide"))
 
 
 def _episodes_section(folder: Path, measured: Mapping[str, Report]) -> Html | None:
@@ -226,13 +215,13 @@ def _episodes_section(folder: Path, measured: Mapping[str, Report]) -> Html | No
     failed = [(seed + i, length) for i, (success, length, _) in enumerate(told) if not success]
     grid = tag("ul", *squares, class_="episodes", aria_label=f"{len(told)} episodes, {len(failed)} of them failed")
     if not failed:
-        return _section("Where it failed", f"Nowhere in these {len(told)} episodes, a square each.", grid)
+        return section("Where it failed", f"Nowhere in these {len(told)} episodes, a square each.", grid)
     text = f"{len(failed)} of {len(told)} episodes ended before their time. Each square is an episode, by its seed."
     items = [tag("li", tag("b", f"seed {number}"), f" after {length:,} time steps") for number, length in failed]
     more = [tag("li", f"and {len(failed) - _MOST_FAILURES} more")] if len(failed) > _MOST_FAILURES else []
     listed = tag("ul", *items[:_MOST_FAILURES], *more, class_="failures")
-    command = _typed(f"poise play {shlex.quote(str(folder))} --seed {failed[0][0]}")
-    return _section("Where it failed", text, grid, listed, tag("h3", "Watch the first of them"), command)
+    command = as_typed(f"poise play {shlex.quote(str(folder))} --seed {failed[0][0]}")
+    return section("Where it failed", text, grid, listed, tag("h3", "Watch the first of them"), command)
 
 
 def _square(seed: int, success: bool, length: int, value: float | None) -> Html:
@@ -247,21 +236,21 @@ def _missing_section(missing: Missing) -> Html | None:
         return None
     text = f"This report was written without {', '.join(missing.names)}."
     if not missing.commands:
-        return _section("What is not here", text)
-    return _section("What is not here", f"{text} What can be added is added by", _typed(*missing.commands))
+        return section("What is not here", text)
+    return section("What is not here", f"{text} What can be added is added by", as_typed(*missing.commands))
 
 
 def _configuration_section(run: Run) -> Html:
     text = "Everything that determines the run, defaults included."
     yaml = tag("details", tag("summary", "config.yaml"), tag("pre", tag("code", to_yaml(run.config))))
-    return _section("Configuration", text, yaml)
+    return section("Configuration", text, yaml)
 
 
 def _reproduction_section(run: Run, measured: Mapping[str, Report]) -> Html:
-    commands = _typed(*_commands(run, measured))
+    commands = as_typed(*_commands(run, measured))
     facts = [part for name, value in _machine() for part in (tag("dt", name), tag("dd", value))]
     text = "The same configuration, seed, versions and machine give the same weights, bit for bit."
-    return _section(
+    return section(
         "Do it again", text, commands, tag("h3", "Where this was written"), tag("dl", *facts, class_="facts")
     )
 
@@ -284,16 +273,6 @@ def _machine() -> Iterator[tuple[str, str]]:
 # --- words and files ----------------------------------------------------------------------------------------------
 
 
-def _typed(*commands: str) -> Html:
-    """Commands as a reader is to type them."""
-    return tag("pre", tag("code", "\n".join(typed(*commands))))
-
-
-def _section(heading: str, text: str, *content: Html) -> Html:
-    intro = tag("p", text) if text else Html("")
-    return tag("section", tag("h2", heading), intro, *content)
-
-
 def _duration(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.0f} seconds"
@@ -304,7 +283,3 @@ def _existing(path: Path | str | None) -> Path | None:
     if path is not None and not Path(path).is_file():
         raise MissingFileError(f"{path} does not exist; leave it away to write the report without it")
     return None if path is None else Path(path)
-
-
-def _resource(name: str) -> str:
-    return files("poise.training").joinpath("templates", name).read_text(encoding="utf-8")

@@ -54,10 +54,10 @@ def tiles(report: Report) -> Html:
     return tag("div", *shown, class_="tiles")
 
 
-def table(measured: Mapping[str, Report]) -> Html:
-    """All policies, one row each."""
+def table(measured: Mapping[str, Report], first: str = "Policy") -> Html:
+    """All policies, one row each; `first` heads their names."""
     shown = [metric for metric in METRICS if any(_mean(report, metric) is not None for report in measured.values())]
-    head = tag("tr", tag("th", "Policy", scope="col"), *(tag("th", metric.title, scope="col") for metric in shown))
+    head = tag("tr", tag("th", first, scope="col"), *(tag("th", metric.title, scope="col") for metric in shown))
     rows = [
         tag("tr", tag("th", name, scope="row"), *(_cell(metric, report, measured) for metric in shown))
         for name, report in measured.items()
@@ -80,18 +80,23 @@ def _cell(metric: Metric, report: Report, measured: Mapping[str, Report]) -> Htm
     value = report["summary"][metric.name]
     if value["mean"] is None:
         return tag("td", "–", data_title=metric.title)
-    low, high = metric.bounds or _scale(metric, measured)
+    strip = range_strip(value["mean"], (value["low"], value["high"]), metric.bounds or _scale(metric, measured))
+    figure, interval = tag("b", _written(metric, value["mean"])), tag("small", _interval(metric, value))
+    return tag("td", figure, strip, interval, data_title=metric.title)
+
+
+def range_strip(mean: float, interval: tuple[float | None, float | None], scale: tuple[float, float]) -> Html:
+    """A mean and its interval, None where nothing is known of it, drawn on a scale from its least to its greatest."""
+    low, high = scale
     span = max(high - low, 1e-12)
 
     def place(x: float) -> float:
         return 100.0 * min(max((x - low) / span, 0.0), 1.0)
 
-    begin, end = (place(value[key] if value[key] is not None else value["mean"]) for key in ("low", "high"))
+    begin, end = (place(mean if edge is None else edge) for edge in interval)
     band = tag("i", style=f"left:{begin:.1f}%;width:{end - begin:.1f}%")
-    mark = tag("b", style=f"left:{place(value['mean']):.1f}%")
-    strip = tag("span", band, mark, class_="range", aria_hidden="true")
-    figure, interval = tag("b", _written(metric, value["mean"])), tag("small", _interval(metric, value))
-    return tag("td", figure, strip, interval, data_title=metric.title)
+    mark = tag("b", style=f"left:{place(mean):.1f}%")
+    return tag("span", band, mark, class_="range", aria_hidden="true")
 
 
 def _scale(metric: Metric, measured: Mapping[str, Report]) -> tuple[float, float]:

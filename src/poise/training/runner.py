@@ -179,7 +179,7 @@ class Runner:
         torch.set_rng_state(state["torch_generator"])
         self.logger.restore(self.step, **state["logger"])
         for callback in self.callbacks:
-            callback.load_state(state["callbacks"][type(callback).__name__])
+            callback.load_state(state["callbacks"].get(type(callback).__name__, {}))
 
     def _seeds(self) -> list[int]:
         """A seed for each environment, from the run's seed and the step."""

@@ -22,6 +22,7 @@ from poise.training.environments import make_vector_env, told_of_step
 from poise.training.evaluation import Evaluation
 from poise.training.logging import PROGRESS
 from poise.training.runner import Runner
+from poise.training.scales import FeatureScalesCallback
 from poise.training.trained import BEST, CONFIG, read_config
 from poise.training.video_callback import VideoCallback
 
@@ -106,5 +107,5 @@ def _check_nothing_is_lost(folder: Path) -> None:
 
 
 def _runner(config: RunConfig, folder: Path, assets: Assets, callbacks: list[Callback] | None) -> Runner:
-    chosen = [EvaluationCallback(), VideoCallback(), *(callbacks or []), CheckpointCallback()]
+    chosen = [FeatureScalesCallback(), EvaluationCallback(), VideoCallback(), *(callbacks or []), CheckpointCallback()]
     return Runner(config, folder, assets, chosen)

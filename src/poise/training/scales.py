@@ -1,0 +1,48 @@
+"""A warning while a policy learns: one modality's features dwarf another's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from poise.fusion.scales import Dwarfed, dwarfed, root_mean_squares
+from poise.policies.watching import meeting_features
+from poise.training.callbacks import Callback, is_due
+
+if TYPE_CHECKING:
+    from poise.training.runner import Runner
+
+_CHECKS = 20
+"""In a whole training; the first is after the first iteration."""
+
+
+class FeatureScalesCallback(Callback):
+    """Logs the root mean square of each modality's features where they meet, and warns once of each that is dwarfed.
+
+    They are of the latest observations of all robots: one more look of the actor, twenty times in a training.
+    """
+
+    def __init__(self) -> None:
+        self._warned: set[str] = set()
+
+    def on_iteration(self, runner: Runner, before: int) -> None:
+        if before > 0 and not is_due(before, runner.step, -(-runner.config.total_steps // _CHECKS)):
+            return
+        scales = root_mean_squares(meeting_features(runner.algorithm.policy, runner.collector.observation))
+        if len(scales) < 2:
+            return
+        runner.logger.log(runner.step, {f"features/{name}": scale for name, scale in scales.items()})
+        for each in dwarfed(scales):
+            if each.small not in self._warned:
+                self._warned.add(each.small)
+                runner.say(f"warning: at step {runner.step:,} {each}{_advice(runner, each)}")
+
+
+def _advice(runner: Runner, found: Dwarfed) -> str:
+    """What can be done about it."""
+    policy = runner.config.policy
+    if found.ratio == float("inf"):
+        return ", so it tells the actor nothing"
+    remedy = "a policy.fusion with a network for each modality brings them to one scale"
+    if not policy.normalize_observations:
+        remedy = "set policy.normalize_observations to true"
+    return f", so '{found.small}' hardly counts; {remedy}"
