@@ -17,7 +17,7 @@ from poise.inspection.tables import written
 from poise.training.statistics import Interval
 
 MakeTrained = Callable[..., Any]
-ATTENDS = {"width": 8, "num_heads": 2, "images": {"channels": [4, 4]}}
+ATTENDS = {"width": 8, "num_heads": 2, "images": {"channels": [4, 4], "kernel_sizes": [3, 3], "strides": [2, 2]}}
 
 
 @pytest.fixture

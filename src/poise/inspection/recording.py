@@ -14,6 +14,7 @@ from torch import Tensor
 from poise.fusion import ObsSegments
 from poise.inspection.moments import Array, Moments, Thinned
 from poise.nn import forget
+from poise.nn.frames import dense
 from poise.policies import ActorCritic, PolicyAgent
 from poise.policies.agents import finite
 from poise.policies.fusing import FusionMixin
@@ -110,6 +111,7 @@ class RecordingAgent:
         pictures, seen = self._sensing.pictures(observation), self._sensing(observation)
         with torch.no_grad():
             actions, after = self._policy.infer(seen, self._states)
+        seen = {name: dense(value) for name, value in seen.items()}
         shows = self._shows and bool(self._running[0])
         everybody = self._decision % EVERY == 0
         rows = np.flatnonzero(self._running) if everybody else np.zeros(int(shows), np.int64)

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from poise.fusion.modalities import spared
 from poise.inspection.groups import Group
+from poise.nn.frames import dense
 from poise.policies import ActorCritic
 from poise.policies.fusing import MISSING, FusionMixin
 from poise.policies.look import HiddenStates, TensorObservation
@@ -45,6 +46,7 @@ class Silenced:
         return self._policy.infer(self._told(observation), states)
 
     def _told(self, observation: TensorObservation) -> TensorObservation:
+        observation = {name: dense(value) for name, value in observation.items()}
         if self._instead == "withheld":
             count = len(next(iter(observation.values())))
             return {**observation, MISSING: self._mask.expand(count, -1)}
