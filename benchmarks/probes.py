@@ -1,6 +1,6 @@
 """What the features of a depth encoder know: R² of linear maps from frozen features to what was felt and what is below.
 
-    python benchmarks/probes.py [--seeds 3] [--episodes 160] [--folder runs/probes] [--json FILE]
+    python benchmarks/probes.py [--seeds 3] [--folder runs/probes] [--json FILE]
 
 `poise collect`, at its defaults, makes images to pretrain on and, with another seed, images to ask about, which no
 encoder has seen, nor their terrains. For every objective of `poise pretrain`, with its defaults and some seeds, the
@@ -35,9 +35,9 @@ STRENGTHS = 10.0 ** np.arange(-3, 5)
 FOLDS = 5
 
 
-def dataset(folder: Path, episodes: int, seed: int) -> ImageDataset:
+def dataset(folder: Path, seed: int) -> ImageDataset:
     """Collected, unless it is there already."""
-    collect(parse(CollectConfig, {"episodes": episodes, "seed": seed, "ground_heights": True}), folder)
+    collect(parse(CollectConfig, {"seed": seed, "ground_heights": True}), folder)
     return ImageDataset(folder)
 
 
@@ -122,12 +122,11 @@ def probe(features: Array, moments: Moments) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=3, help="encoders of each kind")
-    parser.add_argument("--episodes", type=int, default=160, help="to pretrain on, and as many to ask about")
     parser.add_argument("--folder", type=Path, default=Path("runs/probes"), help="for images and encoders")
     parser.add_argument("--json", type=Path, help="file for the results")
     options = parser.parse_args()
-    images = dataset(options.folder / "images", options.episodes, seed=0)
-    unseen = dataset(options.folder / "unseen", options.episodes, seed=2)
+    images = dataset(options.folder / "images", seed=0)
+    unseen = dataset(options.folder / "unseen", seed=2)
     every = sum(info.frames for info in unseen.info.episodes.values())
     moments = draw_moments(unseen, FELT, unseen.episodes, every, np.random.default_rng(0))
     found: dict[str, list[dict[str, float]]] = {"images, 16x16": [probe(averaged(moments), moments)]}
@@ -140,7 +139,7 @@ def main() -> None:
     rows = [
         [asked, *(_shown([one[asked] for one in found[name]]) for name in columns)] for asked in found[columns[-1]][0]
     ]
-    title = f"R² of linear maps, {len(moments.felt):,} moments of {options.episodes} unseen episodes"
+    title = f"R² of linear maps, {len(moments.felt):,} moments of {len(unseen.episodes)} unseen episodes"
     report(title, ("what is asked", *columns), rows, {"r_squared": found}, options.json, ("poise", "torch"))
 
 

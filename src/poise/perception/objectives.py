@@ -20,7 +20,7 @@ class ContrastiveConfig(Config):
     components: tuple[str, ...] = Field(
         default=("orientation", "angular_vel"),
         min_length=1,
-        description="what was felt, to be matched with images; a still one shows how a body stands, hardly how it moves",
+        description="what was felt, to be matched with images; they show how a body stands, hardly how it travels",
     )
     hidden_sizes: Widths = Field(default=(64,), description="layers between features, or what was felt, and embedding")
     embedding: Width = Field(default=32, description="numbers in which both are compared")
