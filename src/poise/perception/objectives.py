@@ -15,7 +15,7 @@ from poise.perception.folded import multiplies_bfloat16
 
 
 class ContrastiveConfig(Config):
-    """Of objectives that match what is seen with what is felt."""
+    """Only of the objectives that match images with what was felt."""
 
     components: tuple[str, ...] = Field(
         default=("orientation", "angular_vel"),
