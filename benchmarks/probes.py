@@ -6,7 +6,8 @@
 encoder has seen, nor their terrains. For every objective of `poise pretrain`, with its defaults and some seeds, the
 features of both cameras (2 x 20) are mapped to each target by ridge regression, its strength chosen on other episodes
 than it is tested on, in five folds of episodes. R² is 1 for a map that is always right and 0 for one that always tells
-the mean. Beside them stand an encoder with initial weights, and the images themselves, averaged to 16x16 pixels.
+the mean. Beside them stand encoders with initial weights, which have learned nothing, and contrastive ones that match
+images with all five components that robots feel, not with orientation and angular velocity alone.
 """
 
 import argparse
@@ -27,11 +28,18 @@ from poise.perception.images import metres
 from poise.perception.moments import Moments, draw_moments
 from poise.perception.reconstruction import build_autoencoder
 from poise.training.collection import CollectConfig, collect
+from poise.training.feeling import FELT
 
 Array = NDArray[np.float64]
-OBJECTIVES = ("autoencoder", "contrastive", "both")
-FELT = ("orientation", "angular_vel", "vel", "heights")
-STRENGTHS = 10.0 ** np.arange(-3, 5)
+KINDS: dict[str, dict[str, Any]] = {
+    "untrained": {},
+    "autoencoder": {"objective": "autoencoder"},
+    "contrastive": {"objective": "contrastive"},
+    "contrastive_all": {"objective": "contrastive", "contrastive": {"components": list(FELT)}},
+    "both": {"objective": "both"},
+}
+ASKED = ("orientation", "angular_vel", "vel", "heights")
+STRENGTHS = 10.0 ** np.arange(-2, 6)
 FOLDS = 5
 
 
@@ -41,13 +49,13 @@ def dataset(folder: Path, seed: int) -> ImageDataset:
     return ImageDataset(folder)
 
 
-def encoder(images: ImageDataset, objective: str, seed: int, folder: Path) -> FrozenDepthEncoder:
-    """Pretrained, unless it is there already, or with initial weights where the objective is 'untrained'."""
-    if objective == "untrained":
+def encoder(images: ImageDataset, kind: str, seed: int, folder: Path) -> FrozenDepthEncoder:
+    """Pretrained, unless it is there already; with initial weights where it is not to be."""
+    if not KINDS[kind]:
         return FrozenDepthEncoder(build_autoencoder(images, PretrainConfig(seed=seed)).encoder)
     if not (folder / "alignment.png").exists() and not (folder / "reconstructions.png").exists():
-        result = pretrain(images, parse(PretrainConfig, {"objective": objective, "seed": seed}), folder)
-        print(f"{objective}, seed {seed}: {result.best.known()}", flush=True)
+        result = pretrain(images, parse(PretrainConfig, {**KINDS[kind], "seed": seed}), folder)
+        print(f"{kind}, seed {seed}: {result.best.known()}", flush=True)
     return FrozenDepthEncoder.load(folder)
 
 
@@ -55,13 +63,6 @@ def encoded(images: ImageDataset, moments: Moments, frozen: FrozenDepthEncoder) 
     """(n, cameras · latent)"""
     flat = torch.from_numpy(metres(moments.images.reshape(-1, 1, images.info.height, images.info.width)))
     return frozen(flat).reshape(len(moments.felt), -1).double().numpy()
-
-
-def averaged(moments: Moments) -> Array:
-    """(n, cameras · 256) the images in blocks of 4x4 pixels."""
-    n, cameras, height, width = moments.images.shape
-    blocks = metres(moments.images).reshape(n, cameras, height // 4, 4, width // 4, 4).mean(axis=(3, 5))
-    return blocks.reshape(n, -1).astype(np.float64)
 
 
 def targets(felt: NDArray[np.float32]) -> dict[str, Array]:
@@ -128,19 +129,17 @@ def main() -> None:
     images = dataset(options.folder / "images", seed=0)
     unseen = dataset(options.folder / "unseen", seed=2)
     every = sum(info.frames for info in unseen.info.episodes.values())
-    moments = draw_moments(unseen, FELT, unseen.episodes, every, np.random.default_rng(0))
-    found: dict[str, list[dict[str, float]]] = {"images, 16x16": [probe(averaged(moments), moments)]}
+    moments = draw_moments(unseen, ASKED, unseen.episodes, every, np.random.default_rng(0))
+    found: dict[str, list[dict[str, float]]] = {name: [] for name in KINDS}
     for seed in range(options.seeds):
-        for name in ("untrained", *OBJECTIVES):
+        for name in KINDS:
             frozen = encoder(images, name, seed, options.folder / f"{name}_{seed}")
-            found.setdefault(name, []).append(probe(encoded(unseen, moments, frozen), moments))
+            found[name].append(probe(encoded(unseen, moments, frozen), moments))
             print(name, seed, {asked: round(value, 3) for asked, value in found[name][-1].items()}, flush=True)
-    columns = ("untrained", *OBJECTIVES, "images, 16x16")
-    rows = [
-        [asked, *(_shown([one[asked] for one in found[name]]) for name in columns)] for asked in found[columns[-1]][0]
-    ]
+    asked = list(found["untrained"][0])
+    rows = [[one, *(_shown([values[one] for values in found[name]]) for name in KINDS)] for one in asked]
     title = f"R² of linear maps, {len(moments.felt):,} moments of {len(unseen.episodes)} unseen episodes"
-    report(title, ("what is asked", *columns), rows, {"r_squared": found}, options.json, ("poise", "torch"))
+    report(title, ("what is asked", *KINDS), rows, {"r_squared": found}, options.json, ("poise", "torch"))
 
 
 def _shown(values: list[float]) -> str:
