@@ -76,11 +76,11 @@ def targets(felt: NDArray[np.float32]) -> dict[str, Array]:
     ground = np.stack([slope[:, 1], -slope[:, 0]], axis=1)  # how a body at right angles to the ground is turned
     return {
         "tilt": orientation[:, :2],
-        "tilt relative to the ground": orientation[:, :2] - ground,
+        "tilt to the ground": orientation[:, :2] - ground,
         "turn rate": turning[:, :2],
         "velocity": velocity[:, :2],
-        "slope of the ground": slope,
-        "heights of the ground": heights,
+        "slope": slope,
+        "heights": heights,
     }
 
 
@@ -116,7 +116,7 @@ def probe(features: Array, moments: Moments) -> dict[str, float]:
     later = np.flatnonzero(episodes[1:] == episodes[:-1]) + 1
     both = np.concatenate([features[later], features[later] - features[later - 1]], axis=1)
     for name in ("turn rate", "velocity"):
-        result[f"{name}, from two images"] = r_squared(both, asked[name][later], episodes[later])
+        result[f"{name}, two images"] = r_squared(both, asked[name][later], episodes[later])
     return result
 
 

@@ -65,6 +65,7 @@ def save_alignment(path: Path, similarities: NDArray[np.float32], ranks: NDArray
     )
     places.set_title(f"All batches: the right body comes first for {100 * counts[0] / len(ranks):.0f} %", fontsize=10)
     places.set_xlim(0.4, candidates + 0.6)
+    places.set_xticks(np.unique(np.linspace(1, candidates, 8).astype(int)))
     places.legend(frameon=False)
     figure.suptitle(
         "Which robot took these images? Robots of episodes the encoder was not trained on, one moment of each;\n"
