@@ -164,9 +164,9 @@ def test_pretraining_by_what_was_felt(tmp_path: Path, capsys: pytest.CaptureFixt
     wanted = ["--objective", "both", "--batch-size", "3", "--validation-fraction", "0.5", "--epochs", "1"]
     assert main(["pretrain", images, "--out", encoder, *wanted]) == 0
     said = capsys.readouterr().out.splitlines()
-    found = r"the right body is found for \d+%, temperature 0\.07\d; held-out error \d+\.\d mm"
+    found = r"the right body is found for \d+ %, temperature 0\.07\d; held-out error \d+\.\d mm"
     assert re.fullmatch(f"epoch 1: {found}", said[0])
-    assert re.fullmatch(f"among 3 held-out moments of different episodes, {found}; guessing: 33%", said[2])
+    assert re.fullmatch(f"among 3 held-out moments of different episodes, {found}; guessing: 33 %", said[2])
     assert load_encoder(tmp_path / "encoder").spec == (8, 8, 1, 20)
 
 

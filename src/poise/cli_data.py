@@ -97,7 +97,7 @@ def pretrain(options: argparse.Namespace) -> int:
         print(f"its error: {_millimetres(result.best.validation_loss)}; {guessing}")
     else:
         among = f"among {result.candidates} held-out moments of different episodes"
-        print(f"{among}, {_told(result.best)}; guessing: {1 / (result.candidates or 1):.0%}")
+        print(f"{among}, {_told(result.best)}; guessing: {100 / (result.candidates or 1):.0f} %")
     if not result.useful:
         print("warning: this encoder tells nothing about an image, so train no policy with it", file=sys.stderr)
     if result.interrupted:
@@ -116,7 +116,7 @@ def _told(epoch: Epoch) -> str:
     """What an epoch has come to."""
     parts = []
     if epoch.accuracy is not None:
-        parts.append(f"the right body is found for {epoch.accuracy:.0%}, temperature {epoch.temperature:.3f}")
+        parts.append(f"the right body is found for {100 * epoch.accuracy:.0f} %, temperature {epoch.temperature:.3f}")
     loss = epoch.validation_loss if epoch.accuracy is None else epoch.reconstruction_loss
     if loss is not None:
         parts.append(f"held-out error {_millimetres(loss)}")

@@ -72,6 +72,7 @@ class Alignment:
         self._optimiser = torch.optim.Adam(self.model.parameters(), lr=config.learning_rate, fused=True)
         self._rng = np.random.default_rng([config.seed, 2])
         self._config = config
+        self._low_precision = config.low_precision
         self._draws = config.objective == "both"
         self.candidates: int = min(config.batch_size, len(np.unique(self._held_out.episodes)))
         rng = np.random.default_rng([config.seed, 3])
@@ -118,7 +119,7 @@ class Alignment:
 
     def _gradient_step(self, images: Tensor, felt: Tensor) -> float:
         autoencoder, heads = self.model.autoencoder, self.model.heads
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self._config.low_precision):
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self._low_precision):
             features = autoencoder.encoder(images)
             drawn = autoencoder.decoder(features) if self._draws else None
         u, v = heads(features.float(), felt)

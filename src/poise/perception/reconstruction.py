@@ -35,6 +35,7 @@ class Reconstruction:
         self._optimiser = torch.optim.Adam(self.model.parameters(), lr=config.learning_rate, fused=True)
         self._rng = np.random.default_rng([config.seed, 2])
         self._config = config
+        self._low_precision = config.low_precision
 
     def learn(self) -> tuple[float, int]:
         """See `Objective`."""
@@ -60,7 +61,7 @@ class Reconstruction:
         illustrate_reconstructions(self._best, self._held_out, out, scores.loss)
 
     def _gradient_step(self, images: Tensor) -> float:
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self._config.low_precision):
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self._low_precision):
             reconstructions = self.model(images)
         loss = F.mse_loss(reconstructions.float(), images)
         self._optimiser.zero_grad()
