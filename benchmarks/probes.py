@@ -1,6 +1,6 @@
 """What the features of a depth encoder know: R² of linear maps from frozen features to what was felt and what is below.
 
-    python benchmarks/probes.py [--seeds 3] [--folder runs/probes] [--json FILE]
+    python benchmarks/probes.py [--seeds 2] [--folder runs/probes] [--json FILE]
 
 `poise collect`, at its defaults, makes images to pretrain on and, with another seed, images to ask about, which no
 encoder has seen, nor their terrains. For every objective of `poise pretrain`, with its defaults and some seeds, the
@@ -122,7 +122,7 @@ def probe(features: Array, moments: Moments) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=3, help="encoders of each kind")
+    parser.add_argument("--seeds", type=int, default=2, help="encoders of each kind")
     parser.add_argument("--folder", type=Path, default=Path("runs/probes"), help="for images and encoders")
     parser.add_argument("--json", type=Path, help="file for the results")
     options = parser.parse_args()
