@@ -157,6 +157,19 @@ def test_collect_and_pretrain(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert (tmp_path / "encoder" / "reconstructions.png").exists()
 
 
+def test_pretraining_by_what_was_felt(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    images, encoder = str(tmp_path / "images"), str(tmp_path / "encoder")
+    small = ["--height", "8", "--width=8", "--seconds", "0.2", "--terrain.nodes", "33", "--images-per-episode", "5"]
+    told(capsys, ["collect", "--out", images, "--episodes", "6", *small])
+    wanted = ["--objective", "both", "--batch-size", "3", "--validation-fraction", "0.5", "--epochs", "1"]
+    assert main(["pretrain", images, "--out", encoder, *wanted]) == 0
+    said = capsys.readouterr().out.splitlines()
+    found = r"the right body is found for \d+ %, temperature 0\.07\d; held-out error \d+\.\d mm"
+    assert re.fullmatch(f"epoch 1: {found}", said[0])
+    assert re.fullmatch(f"among 3 held-out moments of different episodes, {found}; guessing: 33 %", said[2])
+    assert load_encoder(tmp_path / "encoder").spec == (8, 8, 1, 20)
+
+
 def test_ctrl_c_in_pretraining_keeps_the_best_encoder_and_is_no_success(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

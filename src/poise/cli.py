@@ -68,15 +68,16 @@ VERBS = {
     "collect": Verb(
         data.collect,
         data.collect_options,
-        "drive robots at random and by PID, and keep what their depth cameras see; goes on where it was stopped",
+        "drive robots at random and by PID, and keep what they see and feel; goes on where it was stopped",
         "poise collect --out runs/images --episodes 160 --terrain.height 0.2",
         data.collect_settings,
     ),
     "pretrain": Verb(
         data.pretrain,
         data.pretrain_options,
-        "train the depth encoder on collected images",
-        "poise pretrain runs/images --out runs/encoder --epochs 10",
+        "train the depth encoder on collected images: to draw them again, to tell what the robot felt, or both",
+        "poise pretrain runs/images --out runs/encoder --epochs 10\n"
+        "poise pretrain runs/images --out runs/aligned --objective both --contrastive.share 0.7",
         data.pretrain_settings,
     ),
     "motion": Verb(

@@ -17,6 +17,7 @@ from poise.shell import typed
 
 if TYPE_CHECKING:
     from poise.config import Config
+    from poise.perception.pretrain import Epoch
 
 Settings = TypeVar("Settings", bound="Config")
 
@@ -82,20 +83,21 @@ def pretrain(options: argparse.Namespace) -> int:
     check_new_encoder(options.out)
     dataset = ImageDataset(options.dataset)
 
-    def millimetres(loss: float) -> str:
-        return f"{loss**0.5 * 1000:.1f} mm"
-
     result = pretrain(
         dataset,
         config,
         options.out,
-        lambda epoch: print(f"epoch {epoch.epoch}: held-out error {millimetres(epoch.validation_loss)}", flush=True),
+        lambda epoch: print(f"epoch {epoch.epoch}: {_told(epoch)}", flush=True),
     )
     print(
         f"best encoder, of epoch {result.best.epoch}, in {options.out / 'encoder'}; pictures of what it keeps beside it"
     )
-    guessing = f"always guessing the average image: {millimetres(result.average_image_loss)}"
-    print(f"its error: {millimetres(result.best.validation_loss)}; {guessing}")
+    if config.objective == "autoencoder":
+        guessing = f"always guessing the average image: {_millimetres(result.uninformed_loss)}"
+        print(f"its error: {_millimetres(result.best.validation_loss)}; {guessing}")
+    else:
+        among = f"among {result.candidates} held-out moments of different episodes"
+        print(f"{among}, {_told(result.best)}; guessing: {100 / (result.candidates or 1):.0f} %")
     if not result.useful:
         print("warning: this encoder tells nothing about an image, so train no policy with it", file=sys.stderr)
     if result.interrupted:
@@ -108,6 +110,21 @@ def pretrain(options: argparse.Namespace) -> int:
     print(f"next: more images, with settings as before: poise collect --out {options.dataset} --episodes {twice}")
     print(f"then, or with more epochs: poise pretrain {options.dataset} --out DIR --epochs {2 * config.epochs}")
     return 0
+
+
+def _told(epoch: Epoch) -> str:
+    """What an epoch has come to."""
+    parts = []
+    if epoch.accuracy is not None:
+        parts.append(f"the right body is found for {100 * epoch.accuracy:.0f} %, temperature {epoch.temperature:.3f}")
+    loss = epoch.validation_loss if epoch.accuracy is None else epoch.reconstruction_loss
+    if loss is not None:
+        parts.append(f"held-out error {_millimetres(loss)}")
+    return "; ".join(parts)
+
+
+def _millimetres(loss: float) -> str:
+    return f"{loss**0.5 * 1000:.1f} mm"
 
 
 # --- motion -------------------------------------------------------------------------------------------------------

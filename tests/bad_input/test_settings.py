@@ -184,6 +184,12 @@ FILES = [
     Case(["pretrain", "images", "--out", "encoder64"], ("encoder64 already holds an encoder", "--out")),
     Case(["pretrain", "images", "--out", "run"], ("run is not an empty folder", "--out")),
     Case(["pretrain", "odd"], ("the height of depth images must be a positive multiple of 4, got 18",)),
+    Case(["pretrain", "images", "--objective", "contrastive"], ("images tells", "not what they felt", "poise collect")),
+    Case(
+        ["pretrain", "images", "--objective", "contrast"],
+        ("objective must be 'autoencoder', 'contrastive' or 'both'", "'contrast'"),
+    ),
+    Case(["pretrain", "images", "--contrastive.share", "0.2"], ("'contrastive' changes nothing", "set objective to")),
     Case(["motion", "tiny.yaml", "--out", "run"], ("cannot write run: it is a folder; name a file",)),
     Case(["motion", "tiny.yaml", "--out", "tiny.yaml/deep/x"], ("cannot write tiny.yaml/deep/x",)),
     Case(["plot", "nowhere"], ("nowhere",)),

@@ -31,6 +31,12 @@ def test_rotation_vectors_of_tiny_and_half_turns(angle: float) -> None:
     np.testing.assert_allclose(np.abs(rotations.rotation_vector(-q)), [[0.0, angle, 0.0]], rtol=1e-9, atol=1e-20)
 
 
+def test_rotation_vectors_and_back() -> None:
+    vectors = np.concatenate([np.random.default_rng(0).uniform(-1.5, 1.5, (50, 3)), np.zeros((1, 3))])
+    expected = Rotation.from_rotvec(vectors).as_quat()[:, [3, 0, 1, 2]]
+    np.testing.assert_allclose(rotations.from_rotation_vector(vectors), expected, atol=1e-12)
+
+
 def test_relative_product_and_inverse_are_scipys() -> None:
     a, b = quaternions(1), quaternions(2)
     first, second = scipy_rotation(a), scipy_rotation(b)

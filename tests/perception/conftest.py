@@ -43,3 +43,19 @@ def dataset_folder(tmp_path: Path, slopes: Slopes) -> Path:
         images = {"rgbd_0": slopes(episode, 12), "rgbd_1": slopes(100 + episode, 12)}
         writer.write(episode, images, seed=episode, driver="random")
     return tmp_path / "data"
+
+
+@pytest.fixture
+def felt_folder(tmp_path: Path) -> Path:
+    """Ten episodes of twelve moments: two cameras see a plane as it is and mirrored, and its tilt is felt."""
+    felt = {"orientation": (2,), "still": (1,), "number": (1,)}
+    writer = ImageDatasetWriter(tmp_path / "felt", ("rgbd_0", "rgbd_1"), 16, 16, felt=felt)
+    rows, columns = np.mgrid[-1:1:16j, -1:1:16j]
+    for episode in range(10):
+        tilt = np.random.default_rng(episode).uniform(-0.2, 0.2, (12, 2)).astype(np.float32)
+        planes = 0.5 + tilt[:, :1, None] * rows + tilt[:, 1:, None] * columns
+        images = {"rgbd_0": planes, "rgbd_1": planes[:, ::-1, ::-1]}
+        numbers = 100.0 * episode + np.arange(12.0)
+        told = {"orientation": tilt, "still": np.ones((12, 1)), "number": numbers[:, None]}
+        writer.write(episode, images, episode, "random", told)
+    return tmp_path / "felt"

@@ -35,6 +35,68 @@ def test_round_trip(dataset_folder: Path, slopes: Slopes) -> None:
     np.testing.assert_allclose(metres(images["rgbd_1"]), slopes(103, 12), atol=1e-5)
 
 
+def test_what_was_felt_comes_back(tmp_path: Path) -> None:
+    shapes = {"orientation": (3,), "heights": (2, 2)}
+    writer = ImageDatasetWriter(tmp_path, ("a",), 8, 8, felt=shapes)
+    felt = {name: np.random.default_rng(0).normal(size=(3, *shape)) for name, shape in shapes.items()}
+    writer.write(0, {"a": np.zeros((3, 8, 8))}, 0, "pid", felt)
+    dataset = ImageDataset(tmp_path)
+    assert dataset.info.felt == shapes
+    assert dataset.load(0).keys() == {"a"}
+    for name, values in dataset.load_felt(0).items():
+        assert values.dtype == np.float32
+        np.testing.assert_array_equal(values, felt.pop(name).astype(np.float32))
+    assert not felt
+    assert ImageDatasetWriter(tmp_path, ("a",), 8, 8, felt=shapes).has(0)
+
+
+def test_older_datasets_tell_nothing_of_it(dataset_folder: Path) -> None:
+    """They are read as they were, and not continued with what they lack."""
+    description = json.loads((dataset_folder / "dataset.json").read_text())
+    del description["felt"]
+    (dataset_folder / "dataset.json").write_text(json.dumps(description))
+    dataset = ImageDataset(dataset_folder)
+    assert dataset.info.felt == dataset.load_felt(3) == {}
+    assert len(dataset.sample([3], 99, np.random.default_rng(0))) == 24
+    assert ImageDatasetWriter(dataset_folder, CAMERAS, 16, 16, 0.9).has(3)
+    with pytest.raises(PoiseError, match=r"rgbd_1, not of .* with orientation; use another folder"):
+        ImageDatasetWriter(dataset_folder, CAMERAS, 16, 16, 0.9, felt={"orientation": (3,)})
+
+
+@pytest.mark.parametrize(
+    ("felt", "words"),
+    [
+        ({}, r"cannot hold what was felt: \{\}"),
+        ({"vel": np.zeros((2, 3))}, "with vel cannot hold"),
+        ({"vel": np.zeros((3, 2))}, "with vel cannot hold"),
+        ({"vel": np.zeros((3, 3)), "more": np.zeros((3, 1))}, "more"),
+        ({"vel": np.full((3, 3), np.nan)}, "finite"),
+    ],
+)
+def test_what_was_felt_must_fit(tmp_path: Path, felt: dict[str, np.ndarray], words: str) -> None:
+    writer = ImageDatasetWriter(tmp_path, ("a",), 8, 8, felt={"vel": (3,)})
+    with pytest.raises(PoiseError, match=words):
+        writer.write(0, {"a": np.zeros((3, 8, 8))}, 0, "pid", felt)
+    assert not writer.has(0)
+
+
+def test_a_camera_and_a_component_have_different_names(tmp_path: Path) -> None:
+    with pytest.raises(PoiseError, match="vel cannot be a camera and a component"):
+        ImageDatasetWriter(tmp_path, ("vel",), 8, 8, felt={"vel": (3,)})
+
+
+@pytest.mark.parametrize("values", [np.zeros((12, 3), np.float32), np.full((12, 2), np.nan, np.float32)])
+def test_damage_of_what_was_felt_is_named(felt_folder: Path, values: np.ndarray) -> None:
+    path = felt_folder / "images" / "episode_000004.npz"
+    with np.load(path) as file:
+        arrays = dict(file)
+    np.savez(path, **(arrays | {"orientation": values}))
+    dataset = ImageDataset(felt_folder)
+    dataset.load(4)
+    with pytest.raises(PoiseError, match=r"episode_000004\.npz is damaged: orientation is .* of finite numbers"):
+        dataset.load_felt(4)
+
+
 def test_writing_resumes(dataset_folder: Path, slopes: Slopes) -> None:
     """An episode whose file exists but which the description does not name was interrupted: it is made again."""
     (dataset_folder / "images" / "episode_000010.npz").write_bytes(b"half of it")

@@ -41,7 +41,7 @@ def test_learns_and_writes_what_it_promises(dataset_folder: Path, tmp_path: Path
     )
     always_the_mean = float(np.mean((images - images.mean(0)) ** 2))
     assert result.best.validation_loss < 0.5 * always_the_mean
-    assert result.average_image_loss == pytest.approx(always_the_mean, rel=0.1)  # of training images: a bit worse
+    assert result.uninformed_loss == pytest.approx(always_the_mean, rel=0.1)  # of training images: a bit worse
     assert result.useful
     assert result.best.validation_loss == min(epoch.validation_loss for epoch in seen)
 
@@ -95,7 +95,7 @@ def test_the_best_encoder_is_kept_and_patience_ends(dataset_folder: Path, tmp_pa
 
 def test_an_encoder_that_learnt_nothing_is_not_called_useful(dataset_folder: Path, tmp_path: Path) -> None:
     result = pretrain(ImageDataset(dataset_folder), quick(epochs=1, learning_rate=1e-9), tmp_path / "out")
-    assert result.best.validation_loss > result.average_image_loss
+    assert result.best.validation_loss > result.uninformed_loss
     assert not result.useful
 
 

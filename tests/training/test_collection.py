@@ -35,6 +35,11 @@ def everything(folder: Path) -> dict[tuple[int, str], np.ndarray]:
     return {(episode, name): image for episode in dataset.episodes for name, image in dataset.load(episode).items()}
 
 
+def everything_felt(folder: Path) -> dict[tuple[int, str], np.ndarray]:
+    dataset = ImageDataset(folder)
+    return {(episode, name): felt for episode in dataset.episodes for name, felt in dataset.load_felt(episode).items()}
+
+
 def assert_same(one: Path, other: Path) -> None:
     left, right = everything(one), everything(other)
     assert left.keys() == right.keys()
@@ -88,12 +93,52 @@ def test_the_images_are_those_of_the_environment(tmp_path: Path) -> None:
     np.testing.assert_array_equal(dataset.load(episode)["rgbd_1"], expected)
 
 
+def test_what_was_felt_is_of_the_moment_of_the_image(tmp_path: Path) -> None:
+    """An independent drive of one robot, told in the heading's frame, with ground heights, by its environment."""
+    collect(small(driver="random", ground_heights=True, images_per_episode=10), tmp_path)
+    dataset = ImageDataset(tmp_path)
+    episode = 1
+    options = {
+        "terrain": {"nodes": 33},
+        "cameras": {"rate": 20.0, "height": 8, "width": 8},
+        "start": {"tilt": 5.0, "yaw": 180.0},
+        "decimation": 5,
+        "frame": "heading",
+        "heights": {"enabled": True},
+    }
+    env = make_vector_env("poise/Ballbot-v0", 1, options, 1)
+    agent = driving("random", [np.random.default_rng([0, episode, 1])], 0.01)
+    observation, _ = env.reset(seed=dataset.info.episodes[episode].seed)
+    felt = dataset.load_felt(episode)
+    assert felt.keys() == {"orientation", "angular_vel", "vel", "motor_state", "actions", "heights"}
+    for frame in range(len(felt["vel"])):
+        for name, values in felt.items():
+            np.testing.assert_allclose(values[frame], observation[name][0], atol=2e-6, err_msg=f"{name} {frame}")
+        for _ in range(5):
+            observation, _, terminated, _, _ = env.step(agent.act(observation))
+            assert frame == len(felt["vel"]) - 1 or not terminated.any()
+    env.close()
+    assert np.abs(felt["vel"][1:]).max() > 0.01
+
+
+def test_ground_heights_change_no_image_and_are_not_kept_unasked(collected: Path, tmp_path: Path) -> None:
+    collect(small(ground_heights=True), tmp_path)
+    assert_same(tmp_path, collected)
+    assert ImageDataset(tmp_path).info.felt["heights"] == (7, 7)
+    assert "heights" not in ImageDataset(collected).info.felt
+    with pytest.raises(InvalidValueError, match="another ground_heights"):
+        collect(small(), tmp_path)
+
+
 def test_robots_side_by_side_and_interruptions_change_no_image(collected: Path, tmp_path: Path) -> None:
     told: list[int] = []
     assert collect(small(episodes=3, robots=1), tmp_path).skipped == 0
     result = collect(small(robots=3), tmp_path, progress=told.append)
     assert (result.skipped, result.episodes, told) == (3, 4, [4])
     assert_same(tmp_path, collected)
+    one, other = everything_felt(tmp_path), everything_felt(collected)
+    assert one.keys() == other.keys()
+    assert all(np.array_equal(values, other[key]) for key, values in one.items())
 
 
 def test_a_lost_episode_is_collected_again(collected: Path, tmp_path: Path) -> None:
@@ -140,9 +185,9 @@ def test_an_episode_of_a_single_decision_has_an_image(tmp_path: Path) -> None:
 def test_a_recording_stays_short_and_evenly_spaced(frames: int, kept: list[int]) -> None:
     recording = Recording(4)
     for frame in range(frames):
-        recording.add(np.full((2, 1, 1), frame, np.float32))
-    assert [int(frame[0, 0, 0]) for frame in recording.frames] == kept
-    assert recording.by_camera()["rgbd_1"].shape == (len(kept), 1, 1)
+        recording.add({"eye": np.full((1, 2), frame, np.float32), "vel": np.full(3, -frame, np.float32)})
+    assert recording.stacked(["eye"])["eye"][:, 0, 1].tolist() == kept
+    assert recording.stacked(["vel"])["vel"].tolist() == [[-frame] * 3 for frame in kept]
 
 
 def test_random_actions_keep_their_course() -> None:

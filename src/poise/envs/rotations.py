@@ -16,6 +16,12 @@ def rotation_vector(quaternion: Array) -> Array:
     return np.where(w < 0.0, -scale, scale) * axis
 
 
+def from_rotation_vector(vector: Array) -> Array:
+    """(N, 3) rotation vectors to (N, 4) unit quaternions."""
+    angle = np.linalg.norm(vector, axis=1)
+    return about(vector / np.maximum(angle, 1e-12)[:, None], angle)
+
+
 def relative(start: Array, end: Array) -> Array:
     """start⁻¹ · end of (N, 4) quaternions: the turn from one to the other, in the frame of the first."""
     w0, x0, y0, z0 = start[:, 0], -start[:, 1], -start[:, 2], -start[:, 3]

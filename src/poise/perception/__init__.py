@@ -1,13 +1,16 @@
-"""Learning to see: the depth autoencoder, its frozen encoder, the features it caches, and the images it learns from."""
+"""Learning to see: the depth encoder and what it learns by, frozen in a policy, its features kept, and its images."""
 
 from poise.perception.autoencoder import DepthDecoder, DepthEncoder, ImageSpec, TinyAutoencoder
 from poise.perception.cache import EncodedCameras
+from poise.perception.contrastive import info_nce
 from poise.perception.encoder_files import check_new_encoder, load_decoder, load_encoder, save_encoder
 from poise.perception.frozen import FrozenDepthEncoder
 from poise.perception.images import ImageDataset, ImageDatasetWriter, split_episodes
-from poise.perception.pretrain import PretrainConfig, PretrainResult, pretrain
+from poise.perception.objectives import ContrastiveConfig, PretrainConfig
+from poise.perception.pretrain import PretrainResult, pretrain
 
 __all__ = [
+    "ContrastiveConfig",
     "DepthDecoder",
     "DepthEncoder",
     "EncodedCameras",
@@ -19,6 +22,7 @@ __all__ = [
     "PretrainResult",
     "TinyAutoencoder",
     "check_new_encoder",
+    "info_nce",
     "load_decoder",
     "load_encoder",
     "pretrain",

@@ -58,8 +58,7 @@ def _orientation(observation: Mapping[str, NDArray[Any]], options: BallbotOption
     """(N, 4) quaternions."""
     angles = np.asarray(observation["orientation"], np.float64)
     if options.orientation == "rotation_vector":
-        angle = np.linalg.norm(angles, axis=1)
-        return rotations.about(angles / np.maximum(angle, 1e-12)[:, None], angle)
+        return rotations.from_rotation_vector(angles)
     roll, pitch, yaw = (
         rotations.about(np.tile(axis, (len(angles), 1)), angles[:, i]) for i, axis in enumerate(np.eye(3))
     )

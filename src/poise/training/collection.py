@@ -1,12 +1,13 @@
 """Depth images for the encoder to learn from: robots driven at random, and by the PID controller, episode by episode.
 
 Random actions soon end in a fall, so their images show steep tilts; the controller stays up and travels, so its images
-show ground. Both start from spread poses, and every episode has a terrain of its own.
+show ground. Both start from spread poses, and every episode has a terrain of its own. With the images goes what the
+robot felt when they were taken (see `feeling`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Self
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from poise.config import Config, load_yaml, parse, save_yaml
-from poise.envs.options import CAMERAS, BallbotOptions
+from poise.envs.options import CAMERAS, BallbotOptions, HeightScanOptions
 from poise.envs.vision import AGE
 from poise.errors import InvalidValueError
 from poise.perception import ImageDatasetWriter
@@ -27,9 +28,12 @@ from poise.policies.baselines import TRAVEL_SPEED
 from poise.policies.pid import PidController
 from poise.sim.terrain import TerrainOptions
 from poise.training.environments import control_step, make_vector_env
+from poise.training.feeling import FELT, in_heading
 
 ENV_ID = "poise/Ballbot-v0"
 SETTINGS = "config.yaml"
+GROUND = "heights"
+"""Name of the ground's heights, which no robot feels."""
 _NEVER = 10**9
 _CORRELATION = 0.1
 """Time constant of the random driver's course, s."""
@@ -53,7 +57,16 @@ class CollectConfig(Config):
     width: int = Field(64, ge=4, le=1024, multiple_of=4, description="of the images, pixels, a multiple of 4")
     max_depth: float = Field(1.0, gt=0, le=1, description="clip, m")
     decimation: int = Field(5, ge=1, le=100, description="time steps of the physics for each action")
+    ground_heights: bool = Field(
+        False, description="keep the ground's heights around the robot, too, as 'heights': to ask what features know"
+    )
     terrain: TerrainOptions = TerrainOptions()
+
+    @property
+    def components(self) -> dict[str, tuple[int, ...]]:
+        """What is kept beside the images, and its shapes."""
+        grid = HeightScanOptions().size
+        return FELT | ({GROUND: (grid, grid)} if self.ground_heights else {})
 
     @model_validator(mode="after")
     def _time_to_act(self) -> Self:
@@ -72,6 +85,7 @@ class Collected(NamedTuple):
 
 
 Progress = Callable[[int], None]
+Frame = Mapping[str, NDArray[np.float32]]
 
 
 def collect(config: CollectConfig, out: Path, threads: int = 0, progress: Progress | None = None) -> Collected:
@@ -87,14 +101,15 @@ def collect(config: CollectConfig, out: Path, threads: int = 0, progress: Progre
         InvalidValueError: the folder holds images made with other settings.
     """
     _check_settings(config, out)
-    writer = ImageDatasetWriter(out, CAMERAS, config.height, config.width, config.max_depth)
+    writer = ImageDatasetWriter(out, CAMERAS, config.height, config.width, config.max_depth, config.components)
     missing = [episode for episode in range(config.episodes) if not writer.has(episode)]
     save_yaml(out / SETTINGS, config)
     for driver, episodes in _rounds(config, missing):
         with _environment(config, len(episodes), threads) as env:
             recordings = _record(env, config, driver, episodes)
         for episode, recording in zip(episodes, recordings, strict=True):
-            writer.write(episode, recording.by_camera(), _env_seed(config, episode), driver)
+            seen, felt = recording.stacked(CAMERAS), recording.stacked(config.components)
+            writer.write(episode, seen, _env_seed(config, episode), driver, felt)
             if progress is not None:
                 progress(sum(writer.has(wanted) for wanted in range(config.episodes)))
     frames = sum(info.frames for info in writer.info.episodes.values())
@@ -108,13 +123,13 @@ class Recording:
     """
 
     def __init__(self, limit: int) -> None:
-        self.frames: list[NDArray[np.float32]] = []
+        self.frames: list[Frame] = []
         self._limit = limit
         self._stride = 1
         self._seen = 0
 
-    def add(self, frame: NDArray[np.float32]) -> None:
-        """The next frame (cameras, height, width)."""
+    def add(self, frame: Frame) -> None:
+        """The next frame: what each camera sees (height, width), and each component that is felt."""
         if self._seen % self._stride == 0 and len(self.frames) == self._limit:
             self.frames = self.frames[::2]
             self._stride *= 2
@@ -122,9 +137,9 @@ class Recording:
             self.frames.append(frame)
         self._seen += 1
 
-    def by_camera(self) -> dict[str, NDArray[np.float32]]:
-        """Images (T, height, width) of each camera."""
-        return dict(zip(CAMERAS, np.stack(self.frames, axis=1), strict=True))
+    def stacked(self, names: Iterable[str]) -> dict[str, NDArray[np.float32]]:
+        """(T, ...) of cameras or components."""
+        return {name: np.stack([frame[name] for frame in self.frames]) for name in names}
 
 
 def _record(
@@ -142,8 +157,10 @@ def _record(
         age = observation[AGE][:, 0]
         new = age < previous_age + 0.5 * step  # the age of an image that stays grows by a whole step
         previous_age = age
+        felt = observation | in_heading(observation)
         for robot in np.flatnonzero(running & new):
-            recordings[robot].add(np.stack([observation[camera][robot, -1] for camera in CAMERAS]))
+            seen = {camera: observation[camera][robot, -1].copy() for camera in CAMERAS}  # not a view of everyone's
+            recordings[robot].add(seen | {name: felt[name][robot].copy() for name in config.components})
         observation, _, terminated, truncated, _ = env.step(agent.act(observation))
         agent.reset(terminated | truncated)
         running &= ~(terminated | truncated)  # what follows belongs to another episode
@@ -157,6 +174,7 @@ def _environment(config: CollectConfig, robots: int, threads: int) -> Iterator[V
     options: dict[str, Any] = {
         "terrain": {**config.terrain.model_dump(), "episodes_per_terrain": _NEVER},
         "cameras": {name: getattr(config, name) for name in ("rate", "height", "width", "max_depth")},
+        "heights": {"enabled": config.ground_heights},
         "start": _SPREAD,
         "decimation": config.decimation,
         "max_steps": _NEVER,
