@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from poise.errors import InvalidValueError, did_you_mean
 from poise.fusion.attention import Attention, AttentionPooling, TransformerLayer
 from poise.fusion.config import (
-    AnyFusionConfig,
     ConcatFusionConfig,
     CrossAttentionConfig,
     EarlyFusionConfig,
@@ -234,26 +233,6 @@ class TransformerFusion(FusionExtractor):
         positioned = [tokens[name] + self.positions[name] for name in self.modalities.names]
         seen: Tensor = self.norm(self.layers(torch.cat(positioned, dim=-2)))
         return seen.mean(dim=-2) if self.pool is None else self.pool(seen)
-
-
-_PATTERNS: dict[str, type[FusionExtractor]] = {
-    "concat": ConcatFusion,
-    "early": EarlyFusion,
-    "weighted_sum": WeightedSum,
-    "shared_encoder": SharedEncoder,
-    "cross_attention": CrossAttention,
-    "hierarchical_attention": HierarchicalAttention,
-    "transformer": TransformerFusion,
-}
-
-
-def build_fusion(shapes: Shapes, config: AnyFusionConfig) -> FusionExtractor:
-    """The extractor that a configuration describes, for components of these shapes.
-
-    Raises:
-        InvalidValueError: they do not go together.
-    """
-    return _PATTERNS[config.name](shapes, config)  # type: ignore[arg-type]
 
 
 def _side_by_side(tokens: Tokens) -> Tensor:
