@@ -24,15 +24,17 @@ NAMES = [
     "cross_attention",
     "hierarchical_attention",
     "transformer",
+    "vision_language_action",
 ]
 VIT = {"images": {"kind": "vit", "patch_size": 2}}
 WITHHELD = {"dropout": {"prob": 0.5}}
+NEEDS = {"vision_language_action": {"language": "rgbd_1"}}
 patterns = pytest.mark.parametrize("name", NAMES)
 
 
 def build(name: str, shapes: dict[str, tuple[int, ...]] = SHAPES, **options: Any) -> Any:
     """The same weights every time, what stands for missing modalities included."""
-    config = parse(PolicyConfig, {"fusion": {"name": name, **options}}).fusion
+    config = parse(PolicyConfig, {"fusion": {"name": name, **NEEDS.get(name, {}), **options}}).fusion
     assert config is not None
     torch.manual_seed(3)
     made = build_fusion(shapes, config)
@@ -89,7 +91,8 @@ def test_of_a_missing_modality_nothing_is_seen(name: str, stands: str) -> None:
         other = seen | {key: torch.randn_like(seen[key]) for key in group}
         assert_close(extractor(other, missing), extractor(seen, missing), rtol=0, atol=0)
         assert not torch.allclose(extractor(seen, missing), extractor(seen))
-    assert set(extractor.modalities.missing) == (set(names) - {"body"} if stands == "learned" else set())
+    never = {"body", NEEDS.get(name, {}).get("language")}
+    assert set(extractor.modalities.missing) == (set(names) - never if stands == "learned" else set())
 
 
 @patterns

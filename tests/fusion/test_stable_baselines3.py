@@ -14,9 +14,15 @@ from poise.fusion.stable_baselines3 import FusionFeaturesExtractor
 
 
 class Seeing(gym.Env[dict[str, Any], Any]):
-    """A vector, and a picture with its channels last, as bytes."""
+    """Vectors, and a picture with its channels last, as bytes."""
 
-    observation_space = spaces.Dict({"vel": spaces.Box(-1, 1, (3,)), "eye": spaces.Box(0, 255, (36, 40, 3), np.uint8)})
+    observation_space = spaces.Dict(
+        {
+            "vel": spaces.Box(-1, 1, (3,)),
+            "eye": spaces.Box(0, 255, (36, 40, 3), np.uint8),
+            "instruction": spaces.Box(-1, 1, (4,)),
+        }
+    )
     action_space = spaces.Box(-1, 1, (2,))
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[dict[str, Any], Any]:
@@ -27,9 +33,9 @@ class Seeing(gym.Env[dict[str, Any], Any]):
         return self.observation_space.sample(), 1.0, False, bool(self.np_random.random() < 0.1), {}
 
 
-@pytest.mark.parametrize("name", ["concat", "transformer"])
+@pytest.mark.parametrize("name", ["concat", "transformer", "vision_language_action"])
 def test_it_learns_with_them(name: str) -> None:
-    fusion = {"name": name, "images": {"channels": [4, 4]}} | ({"width": 8} if name == "transformer" else {})
+    fusion = {"name": name, "images": {"channels": [4, 4]}} | ({} if name == "concat" else {"width": 8})
     kwargs = {"features_extractor_class": FusionFeaturesExtractor, "features_extractor_kwargs": {"fusion": fusion}}
     learner = PPO("MultiInputPolicy", Seeing(), n_steps=16, batch_size=8, n_epochs=1, policy_kwargs=kwargs, seed=0)
     extractor = learner.policy.features_extractor
@@ -37,7 +43,7 @@ def test_it_learns_with_them(name: str) -> None:
     learner.learn(16)
     assert any((value != old).any() for value, old in zip(extractor.parameters(), before, strict=True))
     seen, _ = learner.policy.obs_to_tensor(learner.env.reset())  # type: ignore[union-attr, arg-type]
-    prepared = {"vel": seen["vel"], "eye": seen["eye"] / 255.0}  # type: ignore[index, call-overload]
+    prepared = {**seen, "eye": seen["eye"] / 255.0}  # type: ignore[index, call-overload]
     assert_close(learner.policy.extract_features(seen), extractor.fusion(prepared))  # type: ignore[arg-type]
 
 

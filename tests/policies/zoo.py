@@ -61,6 +61,15 @@ ZOO: dict[str, dict[str, Any]] = {
         "fusion": ATTENDS | WITHHOLDS | {"name": "transformer"},
         "critic_encoders": "shared",
     },
+    "vision, language and action, withheld": {
+        "fusion": ATTENDS | WITHHOLDS | {"name": "vision_language_action", "language": "air"}
+    },
+    "vision, language and action, memory, critic without": {
+        "fusion": ATTENDS | {"name": "vision_language_action", "language": "air"},
+        "critic_observations": ["position", "speed", "heights"],
+        "critic_encoders": "none",
+    }
+    | LSTM,
     "shared encoders, estimates for the actor": {"encoders": ENCODERS, "critic_encoders": "shared"}
     | {"estimator": ESTIMATES | {"replace_prob": 1.0}},
     "transformer of codes, critic sees otherwise": {

@@ -107,6 +107,14 @@ class BallbotVectorEnv(VectorEnv[Observation, NDArray[Any], NDArray[Any]]):
         """Command the goal: (2,) for all robots or (N, 2), x and y in the world frame."""
         self.task.set_goal(directions)
 
+    def instructions(self) -> tuple[str, ...]:
+        """The sentence that each robot is told; empty without the option `instruction.enabled`."""
+        return tuple(self.task.instruction(robot) for robot in range(self.num_envs))
+
+    def set_instruction(self, texts: str | Sequence[str]) -> None:
+        """Tell all robots the same sentence, or each its own, for the rest of the episode."""
+        self.task.set_instruction(texts)
+
     def set_reward_weights(self, weights: Mapping[str, float]) -> None:
         """Change some of the reward's weights, by their names in `RewardOptions`, from the next step on.
 
@@ -185,6 +193,14 @@ class BallbotEnv(gym.Env[dict[str, Any], NDArray[Any]]):
     def set_goal(self, direction: NDArray[Any]) -> None:
         """Command the goal (2,), x and y in the world frame."""
         self.task.set_goal(direction)
+
+    def instruction(self) -> str:
+        """The sentence that the robot is told; empty without the option `instruction.enabled`."""
+        return self.task.instruction(0)
+
+    def set_instruction(self, text: str) -> None:
+        """Tell the robot a sentence, for the rest of the episode."""
+        self.task.set_instruction(text)
 
     def close(self) -> None:
         """End the threads."""

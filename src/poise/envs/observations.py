@@ -51,11 +51,15 @@ def motor_state(wheel_velocity: Array) -> Array:
 
 
 def goal(direction: Array, frame: Array | None) -> Array:
-    """(N, 2) unit vectors of the goal, in the axes of `frame`, which is upright."""
+    """(N, 2) level vectors, such as of the goal, in the axes of `frame`, which is upright."""
     if frame is None:
         return direction
     level = np.concatenate([direction, np.zeros((len(direction), 1))], axis=1)
     return rotations.rotate(rotations.inverse(frame), level)[:, :2]
+
+
+NORTH = (0.0, 1.0)
+"""Of the compass, x and y in the world frame."""
 
 
 def heights(

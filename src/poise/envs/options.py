@@ -2,9 +2,11 @@
 
 from typing import Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from poise.config import Config
+from poise.errors import did_you_mean
+from poise.language.vocabulary import DIRECTIONS, SPEEDS, Split
 from poise.sim.terrain import TerrainOptions
 
 
@@ -50,6 +52,35 @@ class GoalOptions(Config):
     def is_observed(self) -> bool:
         """Whether the observation holds the goal."""
         return self.kind != "fixed" if self.observed is None else self.observed
+
+
+class InstructionOptions(Config):
+    """Where to go and how fast, told in plain English: the goal and its speed are those of a sentence's."""
+
+    enabled: bool = Field(False, description="add the sentence's embedding to the observation as 'instruction'")
+    split: Split = Field("train", description="whose sentences are drawn; no wording of one occurs in another")
+    directions: tuple[str, ...] = Field(DIRECTIONS, min_length=1, description="that are drawn, of the compass")
+    paces: tuple[str, ...] = Field(tuple(SPEEDS), min_length=1, description="that are drawn: 0.1, 0.2, 0.3 m/s")
+    stop: float = Field(0.1, ge=0, le=1, description="share of the episodes whose instruction is to stand still")
+    text: str | None = Field(None, min_length=1, description="one sentence for all episodes, in words of your own")
+    noise: float = Field(
+        0.0, ge=0, description="standard deviation of noise on each number of the embedding, whose mean square is 1"
+    )
+    command: bool = Field(
+        False, description="add what it says to the observation as 'command', m/s, for critics and what estimates it"
+    )
+    compass: bool | None = Field(
+        None, description="add where north is, as 'compass'; by default where frame 'heading' does not tell"
+    )
+
+    @field_validator("directions", "paces")
+    @classmethod
+    def _known(cls, names: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        known: tuple[str, ...] = DIRECTIONS if info.field_name == "directions" else tuple(SPEEDS)
+        unknown = [name for name in names if name not in known]
+        if unknown:
+            raise ValueError(f"must be of {', '.join(known)}, got '{unknown[0]}'{did_you_mean(unknown[0], known)}")
+        return names
 
 
 class RetryOptions(Config):
@@ -200,6 +231,7 @@ class BallbotOptions(Config):
     terrain: TerrainOptions = TerrainOptions()
     rewards: RewardOptions = RewardOptions()
     goal: GoalOptions = GoalOptions()
+    instruction: InstructionOptions = InstructionOptions()
     start: StartOptions = StartOptions()
     cameras: CameraOptions = CameraOptions()
     heights: HeightScanOptions = HeightScanOptions()
@@ -238,10 +270,27 @@ class BallbotOptions(Config):
             raise ValueError("field_ahead tells what is ahead along y, where fields change; set goal.kind to 'fixed'")
         return self
 
+    @model_validator(mode="after")
+    def _one_command(self) -> Self:
+        if self.instruction.enabled and self.goal.kind != "fixed":
+            raise ValueError(f"an instruction sets the goal; leave goal.kind at 'fixed', got '{self.goal.kind}'")
+        if self.instruction.enabled and self.rewards.top_speed is not None:
+            raise ValueError("an instruction sets the speed that pays most; set rewards.top_speed to null")
+        if self.instruction.enabled and self.field_ahead.enabled:
+            raise ValueError("field_ahead tells what is ahead along y, and an instruction may lead elsewhere")
+        return self
+
+    @property
+    def tells_compass(self) -> bool:
+        """Whether the observation holds where north is."""
+        told = self.instruction.compass
+        return self.instruction.enabled and (self.frame == "heading" if told is None else told)
+
     @property
     def knows_goal(self) -> bool:
         """Whether what is sensed tells where to go: the goal itself, or a fixed one in the frame it is fixed in."""
-        return self.goal.is_observed or (self.goal.kind == "fixed" and self.frame == "world")
+        fixed = self.goal.kind == "fixed" and not self.instruction.enabled
+        return self.goal.is_observed or (fixed and self.frame == "world")
 
     @property
     def control_step(self) -> float:

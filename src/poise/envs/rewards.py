@@ -18,6 +18,17 @@ def directional(velocity: Array, goal: Array, top_speed: float | None = None) ->
     return speed if top_speed is None else top_speed - np.abs(top_speed - speed)
 
 
+def following(velocity: Array, command: Array) -> Array:
+    """As much as is asked for, less what is missed of it, m/s: c - |v - c|; standing still is asked for by c = 0.
+
+    Args:
+        velocity: (N, 3) of the base, m/s, world frame.
+        command: (N, 2) the velocity c that is asked for, m/s, world frame.
+    """
+    missed: Array = np.linalg.norm(velocity[:, :2] - command, axis=1)
+    return np.linalg.norm(command, axis=1) - missed
+
+
 def effort(action: Array) -> Array:
     """Squared norm of the action (N, 3), to be paid for."""
     return np.einsum("ni,ni->n", action, action)

@@ -6,9 +6,11 @@ import numpy as np
 from gymnasium import spaces
 
 from poise.envs.history import history_of
+from poise.envs.instructions import COMMAND, COMPASS, INSTRUCTION
 from poise.envs.observations import VELOCITY_LIMIT
 from poise.envs.options import CAMERAS, ENGAGING_BLOCK, BallbotOptions
 from poise.envs.vision import AGE, MISSING_CAMERAS
+from poise.language import EMBEDDING_SIZE, SPEEDS
 from poise.sim.course import FIELDS
 
 
@@ -31,6 +33,14 @@ def observation_space(options: BallbotOptions) -> spaces.Dict:
         parts[history_of(name)] = spaces.Box(-limits[name], limits[name], shape, np.float32)
     if options.goal.is_observed:
         parts["goal"] = spaces.Box(-1.0, 1.0, (2,), np.float32)
+    if options.instruction.enabled:
+        longest = np.inf if options.instruction.noise else EMBEDDING_SIZE**0.5
+        parts[INSTRUCTION] = spaces.Box(-longest, longest, (EMBEDDING_SIZE,), np.float32)
+        if options.instruction.command:
+            fastest = max(SPEEDS.values())
+            parts[COMMAND] = spaces.Box(-fastest, fastest, (2,), np.float32)
+    if options.tells_compass:
+        parts[COMPASS] = spaces.Box(-1.0, 1.0, (2,), np.float32)
     if options.field_ahead.enabled:
         rise = options.terrain.course.rise if options.field_ahead.signed else 0.0
         parts[ENGAGING_BLOCK] = spaces.Box(-rise, max(rise, 1.0), (len(FIELDS),), np.float32)

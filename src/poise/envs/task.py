@@ -10,6 +10,7 @@ from poise.config import parse
 from poise.envs import observations, rewards, rotations
 from poise.envs.disturbances import Disturbances
 from poise.envs.history import History
+from poise.envs.instructions import COMMAND, COMPASS, INSTRUCTION, Instructions
 from poise.envs.options import ENGAGING_BLOCK, BallbotOptions, RewardOptions
 from poise.envs.retries import Retries
 from poise.envs.spaces import action_space, observation_space
@@ -52,6 +53,7 @@ class BallbotTask:
         self.options = options
         self.simulation = Simulation(num_robots, options.terrain, options.timestep, options.integrator, threads)
         self.vision = Vision(self.simulation, options) if options.cameras.enabled else None
+        self._instructions = Instructions(options.instruction, num_robots) if options.instruction.enabled else None
         self._disturbances = Disturbances(options, num_robots)
         self._history = History(options.history, num_robots)
         self._generators = [np.random.default_rng() for _ in range(num_robots)]
@@ -95,6 +97,8 @@ class BallbotTask:
         self._disturbances.draw_noise(robots, self._generators)
         if self._history.is_told:
             self._history.begin(robots, self._feel())
+        if self._instructions is not None:
+            self._instructions.draw_noise(robots, self._generators)
         if self.vision is not None:
             self.vision.reset(robots, self._generators)
 
@@ -122,6 +126,8 @@ class BallbotTask:
         self._velocity = observations.base_velocity(before[0], position, options.control_step)
         self._turn_rate = observations.angular_velocity(before[1], quaternion, options.control_step)
         self._disturbances.draw_noise(self._everyone, self._generators)
+        if self._instructions is not None:
+            self._instructions.draw_noise(self._everyone, self._generators)
         if self.vision is not None:
             self.vision.advance(self._generators)
         if self._retries.enabled:
@@ -165,7 +171,24 @@ class BallbotTask:
             )
         if not (np.isfinite(wanted).all() and wanted.any(axis=-1).all()):
             raise InvalidValueError("goal directions must be finite and have a length; (0, 0) points nowhere")
+        if self._instructions is not None:
+            raise InvalidValueError("the goal is what the instruction says; use set_instruction")
         self._goal[:] = _unit(wanted)
+
+    def instruction(self, robot: int) -> str:
+        """The sentence that a robot is told; empty without `instruction.enabled`."""
+        return "" if self._instructions is None else self._instructions.texts[robot]
+
+    def set_instruction(self, texts: str | Sequence[str]) -> None:
+        """Tell all robots the same, or each its own sentence, for the rest of the episode.
+
+        Raises:
+            InvalidValueError: instructions are not enabled, one is empty, or there are not as many as robots.
+        """
+        if self._instructions is None:
+            raise InvalidValueError("robots take no instructions here; set instruction.enabled to true")
+        self._instructions.tell(texts)
+        self._goal[:] = self._instructions.headings
 
     def set_reward_weights(self, weights: Mapping[str, float]) -> None:
         """Change some of the reward's weights, by their names in `RewardOptions`, from the next step on.
@@ -193,6 +216,7 @@ class BallbotTask:
         return {
             "simulation": self.simulation.state(),
             "vision": self.vision.state() if self.vision is not None else {},
+            "instructions": self._instructions.state() if self._instructions is not None else {},
             "disturbances": self._disturbances.state(),
             "history": self._history.state(),
             "retries": self._retries.state(),
@@ -205,6 +229,8 @@ class BallbotTask:
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Continue from `state()` of a task with the same options."""
         self.simulation.load_state(state["simulation"])
+        if self._instructions is not None:
+            self._instructions.load_state(state["instructions"])
         self._disturbances.load_state(state["disturbances"])
         self._history.load_state(state["history"])
         self._retries.load_state(state["retries"])
@@ -224,9 +250,15 @@ class BallbotTask:
         options, simulation = self.options, self.simulation
         sensed = self._feel()
         _, quaternion = self._base_pose()
+        frame = None if options.frame == "world" else rotations.heading(quaternion)
         if options.goal.is_observed:
-            frame = None if options.frame == "world" else rotations.heading(quaternion)
             sensed["goal"] = observations.goal(self._goal, frame)
+        if self._instructions is not None:
+            sensed[INSTRUCTION] = self._instructions.observe()
+            if options.instruction.command:
+                sensed[COMMAND] = observations.goal(self._instructions.velocities(), frame)
+        if options.tells_compass:
+            sensed[COMPASS] = observations.goal(np.tile(observations.NORTH, (self.num_robots, 1)), frame)
         if options.heights.enabled:
             sensed["heights"] = observations.heights(
                 options.terrain,
@@ -280,7 +312,10 @@ class BallbotTask:
         off_map = np.abs(position[:, :2]).max(axis=1) > options.terrain.half_size
         self._fallen = (tilt > options.max_tilt) & ~diverged
         terminated = self._fallen | off_map | diverged
-        paid_speed = rewards.directional(self._velocity, self._goal, weights.top_speed)
+        if self._instructions is None:
+            paid_speed = rewards.directional(self._velocity, self._goal, weights.top_speed)
+        else:
+            paid_speed = rewards.following(self._velocity, self._instructions.velocities())
         terms = {
             "directional": count * weights.directional * paid_speed,
             "effort": -count * weights.effort * rewards.effort(self._actions),
@@ -300,6 +335,8 @@ class BallbotTask:
             "off_map": off_map,
             "diverged": diverged,
         }
+        if self._instructions is not None:
+            info["command"] = self._instructions.velocities()
         reward = sum(terms.values(), np.zeros(self.num_robots))
         return Outcome(self.observe(), reward, terminated, truncated, info)
 
@@ -348,10 +385,13 @@ class BallbotTask:
         return self._actions, self._turn_rate, self._velocity
 
     def _start(self, robot: int, generator: np.random.Generator) -> None:
-        """Draw the goal and spread the start."""
+        """Draw the goal, or the instruction that sets it, and spread the start."""
         if self.options.goal.kind == "sampled":
             angle = generator.uniform(-np.pi, np.pi)
             self._goal[robot] = np.cos(angle), np.sin(angle)
+        if self._instructions is not None:
+            self._instructions.draw(robot, generator)
+            self._goal[robot] = self._instructions.headings[robot]
         spread_start(self.simulation, robot, self.options.start, generator)
 
     def _base_pose(self) -> tuple[Array, Array]:

@@ -1,7 +1,9 @@
 """What mixed observations become: one vector of components side by side, and features of it."""
 
+from poise.fusion.building import build_fusion
 from poise.fusion.concatenation import ConcatExtractor
 from poise.fusion.config import AnyFusionConfig, FusionConfig
+from poise.fusion.language import VisionLanguageAction
 from poise.fusion.patterns import (
     ConcatFusion,
     CrossAttention,
@@ -11,7 +13,6 @@ from poise.fusion.patterns import (
     SharedEncoder,
     TransformerFusion,
     WeightedSum,
-    build_fusion,
 )
 from poise.fusion.segments import ObsSegments, component
 
@@ -27,6 +28,7 @@ __all__ = [
     "ObsSegments",
     "SharedEncoder",
     "TransformerFusion",
+    "VisionLanguageAction",
     "WeightedSum",
     "build_fusion",
     "component",

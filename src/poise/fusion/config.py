@@ -31,7 +31,7 @@ class ModalityDropoutConfig(Config):
 
     prob: float = Field(0.1, ge=0, lt=1, description="of each modality in each sample, drawn apart")
     spare: tuple[str, ...] | None = Field(
-        None, description="modalities that are never withheld; by default the body, or the one that asks"
+        None, description="modalities that are never withheld; by default the body, or the one that asks, and language"
     )
 
 
@@ -41,7 +41,7 @@ class FusionConfig(Config):
     modalities: dict[str, tuple[str, ...]] | None = Field(
         None,
         min_length=1,
-        description="components by modality; by default each camera is one of its own, and the rest is the 'body'",
+        description="components by modality; by default cameras and instruction are one each, the rest is the 'body'",
     )
     images: PatchConfig = PatchConfig()
     activation: Activation = Field("elu", description="nonlinearity")
@@ -128,6 +128,14 @@ class TransformerFusionConfig(_AttendingConfig):
     pooling: Literal["mean", "attention"] = Field("mean", description="of the tokens to features")
 
 
+class VisionLanguageActionConfig(_AttendingConfig):
+    """An instruction conditions what is seen and felt."""
+
+    name: Literal["vision_language_action"] = Field("vision_language_action", description="of the way of fusing")
+    language: str = Field("instruction", description="the modality that conditions all others")
+    query: str = Field("body", description="the modality that asks what is seen, together with the instruction")
+
+
 AnyFusionConfig = Annotated[
     ConcatFusionConfig
     | EarlyFusionConfig
@@ -135,6 +143,7 @@ AnyFusionConfig = Annotated[
     | SharedEncoderConfig
     | CrossAttentionConfig
     | HierarchicalAttentionConfig
-    | TransformerFusionConfig,
+    | TransformerFusionConfig
+    | VisionLanguageActionConfig,
     Field(discriminator="name"),
 ]

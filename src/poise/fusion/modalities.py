@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from poise.envs.instructions import INSTRUCTION
 from poise.envs.options import CAMERAS
 from poise.errors import InvalidValueError, did_you_mean
 from poise.fusion.config import FusionConfig, PatchConfig
@@ -26,8 +27,8 @@ BODY = "body"
 
 
 def default_groups(shapes: Shapes) -> dict[str, tuple[str, ...]]:
-    """Images and cameras, also where an encoder has made features of them, one each; the rest is the body."""
-    alone = [name for name, shape in shapes.items() if len(shape) == 3 or name in CAMERAS]
+    """Images, cameras (also where an encoder has made features of them) and the instruction one each; then the body."""
+    alone = [name for name, shape in shapes.items() if len(shape) == 3 or name in (*CAMERAS, INSTRUCTION)]
     rest = tuple(name for name in shapes if name not in alone)
     return ({BODY: rest} if rest else {}) | {name: (name,) for name in alone}
 
@@ -41,7 +42,7 @@ def spared(config: FusionConfig, names: Sequence[str]) -> list[str]:
     if config.dropout is None:
         return list(names)
     if config.dropout.spare is None:
-        return [name for name in names if name == getattr(config, "query", BODY)]
+        return [name for name in names if name in (getattr(config, "query", BODY), getattr(config, "language", None))]
     unknown = [name for name in config.dropout.spare if name not in names]
     if unknown:
         raise InvalidValueError(

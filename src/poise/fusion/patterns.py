@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from poise.errors import InvalidValueError, did_you_mean
 from poise.fusion.attention import Attention, AttentionPooling, TransformerLayer
 from poise.fusion.config import (
-    AnyFusionConfig,
     ConcatFusionConfig,
     CrossAttentionConfig,
     EarlyFusionConfig,
@@ -193,7 +192,7 @@ class CrossAttention(FusionExtractor):
     def attended(self, tokens: Tokens) -> dict[str, Tensor]:
         """What the asking modality takes of the others' tokens, a mean over the heads."""
         weights = self.attention.weights(self._asking(tokens), self._answering(tokens)).squeeze(-2)
-        return _apart(weights, {name: tokens[name] for name in self.others})
+        return apart(weights, {name: tokens[name] for name in self.others})
 
     def _asking(self, tokens: Tokens) -> Tensor:
         """(..., 1, width)."""
@@ -278,31 +277,11 @@ class TransformerFusion(FusionExtractor):
             weights = last.attention_weights(seen).mean(dim=-2)  # type: ignore[operator]
         else:
             weights = self.pool.weights(self.norm(last(seen)))
-        return _apart(weights, {name: tokens[name] for name in self.modalities.names})
+        return apart(weights, {name: tokens[name] for name in self.modalities.names})
 
     def _positioned(self, tokens: Tokens) -> Tensor:
         """(..., k, width): all tokens, each with the position of its modality."""
         return torch.cat([tokens[name] + self.positions[name] for name in self.modalities.names], dim=-2)
-
-
-_PATTERNS: dict[str, type[FusionExtractor]] = {
-    "concat": ConcatFusion,
-    "early": EarlyFusion,
-    "weighted_sum": WeightedSum,
-    "shared_encoder": SharedEncoder,
-    "cross_attention": CrossAttention,
-    "hierarchical_attention": HierarchicalAttention,
-    "transformer": TransformerFusion,
-}
-
-
-def build_fusion(shapes: Shapes, config: AnyFusionConfig) -> FusionExtractor:
-    """The extractor that a configuration describes, for components of these shapes.
-
-    Raises:
-        InvalidValueError: they do not go together.
-    """
-    return _PATTERNS[config.name](shapes, config)  # type: ignore[arg-type]
 
 
 def _side_by_side(tokens: Tokens) -> Tensor:
@@ -310,7 +289,7 @@ def _side_by_side(tokens: Tokens) -> Tensor:
     return torch.cat([value.flatten(-2) for value in tokens.values()], dim=-1)
 
 
-def _apart(weights: Tensor, tokens: Tokens) -> dict[str, Tensor]:
+def apart(weights: Tensor, tokens: Tokens) -> dict[str, Tensor]:
     """(..., k) weights of all tokens, modality by modality."""
     parts = weights.split([value.shape[-2] for value in tokens.values()], dim=-1)
     return dict(zip(tokens, parts, strict=True))

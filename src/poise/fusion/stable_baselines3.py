@@ -15,8 +15,8 @@ from torch import Tensor
 
 from poise.config import Config, parse
 from poise.errors import InvalidValueError
+from poise.fusion.building import build_fusion
 from poise.fusion.config import AnyFusionConfig
-from poise.fusion.patterns import build_fusion
 
 
 class _Given(Config):
