@@ -117,8 +117,10 @@ def share(hits: Array) -> dict[str, float]:
 def understood(texts: list[str]) -> Array:
     """Whether a linear reading of each sentence finds its direction."""
     return np.array(
-        [known is not None and known.direction == found.direction]
-        for known, found in zip(map(meaning, texts), read(embed(texts)), strict=True)
+        [
+            known is not None and known.direction == found.direction
+            for known, found in zip(map(meaning, texts), read(embed(texts)), strict=True)
+        ]
     )
 
 
