@@ -58,7 +58,8 @@ def test_the_instruction_decides_what_is_made_of_what_is_seen() -> None:
 
 
 def test_it_decides_what_is_looked_at() -> None:
-    extractor, seen = build(), observe(5)
+    images = {"channels": [16, 32, 32], "kernel_sizes": [3, 3, 3], "strides": [2, 2, 2]}  # 2x2 places are left
+    extractor, seen = build(images=images), observe(5)
     weights = extractor.weights(seen)
     assert {name: tuple(value.shape) for name, value in weights.items()} == {"rgbd_0": (5, 4), "rgbd_1": (5, 1)}
     assert_close(sum(value.sum(-1) for value in weights.values()), torch.ones(5))
