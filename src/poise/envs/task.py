@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from poise.config import parse
 from poise.envs import observations, rewards, rotations
 from poise.envs.disturbances import Disturbances
-from poise.envs.history import History
-from poise.envs.instructions import COMMAND, COMPASS, INSTRUCTION, Instructions
-from poise.envs.options import ENGAGING_BLOCK, BallbotOptions, RewardOptions
+from poise.envs.instructions import Instructions
+from poise.envs.options import BallbotOptions, RewardOptions
 from poise.envs.retries import Retries
+from poise.envs.senses import LastStep, Senses
 from poise.envs.spaces import action_space, observation_space
 from poise.envs.starts import spread_start
 from poise.envs.vision import Vision
@@ -55,7 +55,7 @@ class BallbotTask:
         self.vision = Vision(self.simulation, options) if options.cameras.enabled else None
         self._instructions = Instructions(options.instruction, num_robots) if options.instruction.enabled else None
         self._disturbances = Disturbances(options, num_robots)
-        self._history = History(options.history, num_robots)
+        self._senses = Senses(options, self.simulation, self._disturbances, self._instructions)
         self._generators = [np.random.default_rng() for _ in range(num_robots)]
         self._everyone = np.arange(num_robots)
         self._steps = np.zeros(num_robots, np.int64)
@@ -95,8 +95,7 @@ class BallbotTask:
         self._retries.forget(robots)
         self._disturbances.reset(robots, self._generators)
         self._disturbances.draw_noise(robots, self._generators)
-        if self._history.is_told:
-            self._history.begin(robots, self._feel())
+        self._senses.begin(robots, self._last)
         if self._instructions is not None:
             self._instructions.draw_noise(robots, self._generators)
         if self.vision is not None:
@@ -112,8 +111,7 @@ class BallbotTask:
         """
         options, simulation = self.options, self.simulation
         given = self._checked(actions)
-        if self._history.is_told:
-            self._history.push(self._feel())
+        self._senses.pass_on(self._last)
         self._actions = self._commanded(np.clip(np.nan_to_num(given, nan=0.0), -1.0, 1.0))
         self._disturbances.push(simulation, self._generators)
         before = self._base_pose()
@@ -136,7 +134,8 @@ class BallbotTask:
 
     def observe(self) -> Observation:
         """What the robots sense now; the same however often it is asked."""
-        result: Observation = {name: value.astype(np.float32) for name, value in self._sense().items()}
+        sensed = self._senses.observe(self._last, self._goal)
+        result: Observation = {name: value.astype(np.float32) for name, value in sensed.items()}
         if self.vision is not None:
             result.update(self.vision.observe())
         return result
@@ -218,7 +217,7 @@ class BallbotTask:
             "vision": self.vision.state() if self.vision is not None else {},
             "instructions": self._instructions.state() if self._instructions is not None else {},
             "disturbances": self._disturbances.state(),
-            "history": self._history.state(),
+            "senses": self._senses.state(),
             "retries": self._retries.state(),
             "generators": [generator.bit_generator.state for generator in self._generators],
             "diverged_episodes": self.diverged_episodes,
@@ -232,7 +231,7 @@ class BallbotTask:
         if self._instructions is not None:
             self._instructions.load_state(state["instructions"])
         self._disturbances.load_state(state["disturbances"])
-        self._history.load_state(state["history"])
+        self._senses.load_state(state["senses"])
         self._retries.load_state(state["retries"])
         for generator, saved in zip(self._generators, state["generators"], strict=True):
             generator.bit_generator.state = saved
@@ -244,52 +243,6 @@ class BallbotTask:
             self.vision.load_state(state["vision"])
 
     # --- parts --------------------------------------------------------------------------------------------------
-
-    def _sense(self) -> dict[str, NDArray[Any]]:
-        """All that is no image."""
-        options, simulation = self.options, self.simulation
-        sensed = self._feel()
-        _, quaternion = self._base_pose()
-        frame = None if options.frame == "world" else rotations.heading(quaternion)
-        if options.goal.is_observed:
-            sensed["goal"] = observations.goal(self._goal, frame)
-        if self._instructions is not None:
-            sensed[INSTRUCTION] = self._instructions.observe()
-            if options.instruction.command:
-                sensed[COMMAND] = observations.goal(self._instructions.velocities(), frame)
-        if options.tells_compass:
-            sensed[COMPASS] = observations.goal(np.tile(observations.NORTH, (self.num_robots, 1)), frame)
-        if options.heights.enabled:
-            sensed["heights"] = observations.heights(
-                options.terrain,
-                simulation.heights,
-                simulation.ball_centres()[:, :2],
-                rotations.heading(quaternion),
-                options.heights,
-            )
-        if options.field_ahead.enabled:
-            sensed[ENGAGING_BLOCK] = observations.engaging_block(
-                options.terrain.course,
-                simulation.terrain_seeds,
-                simulation.ball_centres()[:, 1] + options.field_ahead.distance,
-                options.field_ahead.signed,
-            )
-        return sensed | self._history.observe()
-
-    def _feel(self) -> dict[str, NDArray[Any]]:
-        """What the robots feel of themselves, (N, 3) each, with the noise drawn last."""
-        options = self.options
-        _, quaternion = self._base_pose()
-        frame = None if options.frame == "world" else rotations.heading(quaternion)
-        felt: dict[str, NDArray[Any]] = {
-            "orientation": observations.orientation(quaternion, frame, options.orientation),
-            "angular_vel": self._turn_rate,
-            "vel": observations.velocity(self._velocity, frame),
-            "motor_state": observations.motor_state(self.simulation.qvel[:, self.simulation.wheel_qvel]),
-            "actions": self._actions,
-        }
-        self._disturbances.blur(felt)
-        return felt
 
     def _commanded(self, actions: Array) -> Array:
         """What the motors are told: the actions themselves, or the last command changed by them."""
@@ -360,7 +313,7 @@ class BallbotTask:
         self._episodes[robots] += 1
         for robot in robots:
             self._start(robot, self._generators[robot])
-        for quantity in self._felt():
+        for quantity in self._last:
             quantity[robots] = 0.0
 
     def _begin_again(self, robot: int) -> bool:
@@ -372,17 +325,17 @@ class BallbotTask:
             return False
         physics, *felt = np.split(moment, [-9, -6, -3])
         self.simulation.moments[robot] = physics
-        for quantity, then in zip(self._felt(), felt, strict=True):
+        for quantity, then in zip(self._last, felt, strict=True):
             quantity[robot] = then
         return True
 
     def _moments(self) -> Array:
         """(N, W) what to remember of every robot to begin again where it is now; actions under way are forgotten."""
-        return np.concatenate([self.simulation.moments, *self._felt()], axis=1)
+        return np.concatenate([self.simulation.moments, *self._last], axis=1)
 
-    def _felt(self) -> tuple[Array, Array, Array]:
-        """What robots sense of the last step and the physics does not hold, (N, 3) each."""
-        return self._actions, self._turn_rate, self._velocity
+    @property
+    def _last(self) -> LastStep:
+        return LastStep(self._actions, self._turn_rate, self._velocity)
 
     def _start(self, robot: int, generator: np.random.Generator) -> None:
         """Draw the goal, or the instruction that sets it, and spread the start."""
