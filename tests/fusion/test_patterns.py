@@ -233,7 +233,8 @@ def test_what_is_looked_at_sums_to_one(name: str) -> None:
     if name in ("concat", "early", "shared_encoder"):
         assert weights == {}
         return
-    assert set(weights) == set(extractor.modalities.names) - ({"body"} if name == "cross_attention" else set())
+    asking = {"cross_attention": {"body"}, "vision_language_action": {"body", "rgbd_1"}}.get(name, set())
+    assert set(weights) == set(extractor.modalities.names) - asking
     for modality, value in weights.items():
         assert value.shape == (3, 4, extractor.modalities.counts[modality])
         assert (value >= 0).all()

@@ -140,5 +140,7 @@ def test_dead_cameras_leave_the_statistics_alone() -> None:
 def test_settings_that_do_not_go_together(make_policy: MakePolicy) -> None:
     with pytest.raises(PoiseError, match="fusion.dropout does not go with memory.changes"):
         make_policy(fusion=ATTENDS | {"dropout": {}}, memory={"changes": True})
-    with pytest.raises(PoiseError, match="fusion.name must be one of 'concat', .*'transformer', and is missing"):
+    with pytest.raises(
+        PoiseError, match="fusion.name must be one of 'concat', .*'vision_language_action', and is missing"
+    ):
         make_policy(fusion={"width": 8})
