@@ -45,7 +45,7 @@ def images_kept(way: str) -> Iterator[None]:
     if way == "once":
         yield
         return
-    with patch.object(Sensing, "as_frames", lambda self, components: components):
+    with patch.object(Sensing, "as_frames", lambda self, components, fresh=None: components):
         yield
 
 

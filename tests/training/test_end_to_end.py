@@ -41,7 +41,7 @@ def begun(name: str, folder: Path) -> Runner:
 def test_every_sample_sees_its_image(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     once = begun(name, tmp_path).collector
     once.collect()
-    monkeypatch.setattr(Sensing, "as_frames", lambda self, components: components)
+    monkeypatch.setattr(Sensing, "as_frames", lambda self, components, fresh=None: components)
     always = begun(name, tmp_path / "always").collector
     always.collect()
     held, stored = (each.rollout.observations["rgbd_0"] for each in (once, always))

@@ -85,7 +85,8 @@ class ConcatExtractor(nn.Module):
         if not len(numbers):
             part = self.segments.slice(name)
             return samples, normalizer.mean[part], normalizer.var[part]
-        return samples, numbers.mean(dim=0), numbers.var(dim=0, correction=0)
+        mean = numbers.mean(dim=0)
+        return samples, mean, (numbers - mean).square_().mean(dim=0)  # torch's var takes four times as long along rows
 
 
 class ComponentNormalization:

@@ -12,7 +12,7 @@ class PatchConfig(Config):
     """How an image becomes tokens: the last pixels of convolutions, or patches as of a vision transformer."""
 
     kind: Literal["cnn", "vit"] = Field("cnn", description="convolutions, or patches that are projected as they are")
-    channels: Widths = Field((16, 32), min_length=1, description="of the convolutions")
+    channels: Widths = Field((8, 16), min_length=1, description="of the convolutions")
     kernel_sizes: Widths = Field((8, 4), description="of the convolutions")
     strides: Widths = Field((4, 2), description="of the convolutions")
     patch_size: int = Field(16, ge=1, description="pixels along each side of a patch")

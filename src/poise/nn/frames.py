@@ -106,10 +106,14 @@ class FrameStream:
         self._memo = Memo()
         self._images: Tensor | None = None
 
-    def __call__(self, images: Tensor) -> Frames:
-        """The next images (N, *shape); the tensor must not change afterwards."""
-        fresh = torch.ones(len(images), dtype=torch.bool)
-        if self._images is not None and self._images.shape == images.shape:
+    def __call__(self, images: Tensor, fresh: Tensor | None = None) -> Frames:
+        """The next images (N, *shape); the tensor must not change afterwards.
+
+        fresh: (N,) bool, which are new; found by comparing them with those before, unless it is known.
+        """
+        if self._images is None or self._images.shape != images.shape:
+            fresh = torch.ones(len(images), dtype=torch.bool)
+        elif fresh is None:
             fresh = torch.ne(images, self._images).flatten(1).any(dim=1)
         self._images = images
         self._memo.advance(fresh)

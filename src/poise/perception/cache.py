@@ -111,10 +111,10 @@ class EncodedCameras:
         self._ages = state["ages"].clone()
 
     def _is_fresh(self, ages: Tensor, previous: Tensor) -> Tensor:
-        return ages < previous + self.step_seconds - _TOLERANCE
+        return are_fresh(ages, previous, self.step_seconds)
 
     def _read_ages(self, observation: Observation, count: int) -> Tensor:
-        ages = torch.as_tensor(observation[AGE]).reshape(-1).to("cpu", torch.float32, copy=True)
+        ages = image_ages(observation)
         if len(ages) != count:
             raise InvalidValueError(f"expected the image ages of {count} robots, got {len(ages)}")
         return ages
@@ -133,6 +133,16 @@ class EncodedCameras:
             part = BLOCK * -(-blocks // self._threads)
             features = torch.cat(list(self._pool.map(self.encoder, images.split(part))))
         return features.to(self._features.device).view(len(self.cameras), int(fresh.sum()), self._features.shape[-1])
+
+
+def image_ages(observation: Observation) -> Tensor:
+    """(N,) s, of an observation that tells them."""
+    return torch.as_tensor(observation[AGE]).reshape(-1).to("cpu", torch.float32, copy=True)
+
+
+def are_fresh(ages: Tensor, previous: Tensor, step_seconds: float) -> Tensor:
+    """(N,) bool whose images are not those of a step before."""
+    return ages < previous + step_seconds - _TOLERANCE
 
 
 def _single_threaded_workers(count: int) -> ThreadPoolExecutor:

@@ -20,6 +20,7 @@ from poise.errors import InvalidValueError, did_you_mean
 from poise.fusion import ObsSegments
 from poise.nn.frames import FrameStream, dense
 from poise.perception import EncodedCameras, FrozenDepthEncoder
+from poise.perception.cache import are_fresh, image_ages
 from poise.policies.config import Shape
 
 ARRAY = "observation"
@@ -81,6 +82,9 @@ class Sensing:
             self._cameras = EncodedCameras(encoder, images, num_envs, control_step, threads, stack)
         self._streams = {name: FrameStream() for name in self._names if len(components[name]) == 3 and name in learned}
         coded = {} if self._cameras is None else dict.fromkeys(images, (self._cameras.width,))
+        # An infinite age is older than any: everything is new at first.
+        self._ages, self._control_step = torch.full((num_envs,), torch.inf), control_step
+        self._tells_age = AGE in components and set(self._streams) <= set(CAMERAS)
         self._pictures = [name for name in self._names if len(components[name]) == 3]
         self.shapes = {name: components[name] for name in self._names} | coded
 
@@ -95,11 +99,22 @@ class Sensing:
 
     def __call__(self, observation: Any) -> dict[str, Tensor]:
         """The next observation of all environments; call once for each, in order."""
-        return self.as_frames(self._merge(observation, self._cameras(observation) if self._cameras else {}))
+        components = self._merge(observation, self._cameras(observation) if self._cameras else {})
+        return self.as_frames(components, self._fresh(observation))
 
-    def as_frames(self, components: dict[str, Any]) -> dict[str, Any]:
-        """The next observation, with frames in place of images that the policy learns to encode."""
-        return components | {name: stream(dense(components[name])) for name, stream in self._streams.items()}
+    def as_frames(self, components: dict[str, Any], fresh: Tensor | None = None) -> dict[str, Any]:
+        """The next observation, with frames in place of images that the policy learns to encode.
+
+        fresh: (N,) bool, where the images are new, if that is known.
+        """
+        return components | {name: stream(dense(components[name]), fresh) for name, stream in self._streams.items()}
+
+    def _fresh(self, observation: Any) -> Tensor | None:
+        """(N,) bool where images to be learned from are new, if their age is told."""
+        if not (self._streams and self._tells_age):
+            return None
+        before, self._ages = self._ages, image_ages(observation)
+        return are_fresh(self._ages, before, self._control_step)
 
     def forget(self) -> None:
         """Have all images encoded anew by the policy, whatever came before."""
@@ -123,11 +138,14 @@ class Sensing:
         return {name: np.asarray(values[name], np.float32) for name in self._pictures}
 
     def state(self) -> dict[str, Any]:
-        """The features of the latest images."""
-        return self._cameras.state() if self._cameras else {}
+        """The features of the latest images, or how old these are."""
+        frames = {"frame_ages": self._ages.clone()} if self._streams else {}
+        return frames | (self._cameras.state() if self._cameras else {})
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Continue from `state()`."""
+        if self._streams:
+            self._ages = state["frame_ages"].clone()
         if self._cameras:
             self._cameras.load_state(state)
 
@@ -139,9 +157,13 @@ class Sensing:
         values = self._mapping(observation)
         told = [MISSING_CAMERAS] if MISSING_CAMERAS in values and MISSING_CAMERAS not in self._names else []
         return {
-            name: encoded[name] if name in encoded else torch.from_numpy(np.array(values[name], np.float32))
+            name: encoded[name] if name in encoded else torch.from_numpy(self._own(name, values[name]))
             for name in (*self._names, *told)
         }
+
+    def _own(self, name: str, value: Any) -> np.ndarray[Any, np.dtype[np.float32]]:
+        """A component that nobody else changes; a ballbot's images never change, and are large."""
+        return np.array(value, np.float32, copy=None if self._tells_age and name in self._streams else True)
 
     def _mapping(self, observation: Any) -> Mapping[str, Any]:
         """Arrays of an observation by their names."""
