@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -67,22 +68,27 @@ def test_every_image_is_new(collected: Path) -> None:
         assert (np.abs(np.diff(images.astype(int), axis=0)).max(axis=(1, 2)) > 0).all()
 
 
-def test_the_images_are_those_of_the_environment(tmp_path: Path) -> None:
-    """An independent drive of one robot: of 0.3 s at 20 Hz and 100 decisions a second, frames 0, 5, ..., 25."""
-    config = small(driver="random", images_per_episode=10)
-    collect(config, tmp_path)
-    dataset = ImageDataset(tmp_path)
-    episode = 1
-    options = {
+def alone(dataset: ImageDataset, episode: int, **options: Any) -> tuple[Any, Any, Any]:
+    """The environment of one robot that lives a collected episode again, who drives it, and its first observation."""
+    whole = {
         "terrain": {"nodes": 33},
         "cameras": {"rate": 20.0, "height": 8, "width": 8},
         "start": {"tilt": 5.0, "yaw": 180.0},
         "decimation": 5,
     }
-    env = make_vector_env("poise/Ballbot-v0", 1, options, 1)
+    env = make_vector_env("poise/Ballbot-v0", 1, whole | options, 1)
     agent = driving("random", [np.random.default_rng([0, episode, 1])], 0.01)
     observation, _ = env.reset(seed=dataset.info.episodes[episode].seed)
-    expected = []
+    return env, agent, observation
+
+
+def test_the_images_are_those_of_the_environment(tmp_path: Path) -> None:
+    """An independent drive of one robot: of 0.3 s at 20 Hz and 100 decisions a second, frames 0, 5, ..., 25."""
+    config = small(driver="random", images_per_episode=10)
+    collect(config, tmp_path)
+    dataset = ImageDataset(tmp_path)
+    episode, expected = 1, []
+    env, agent, observation = alone(dataset, episode)
     for step in range(30):
         if step % 5 == 0:
             expected.append(quantise(observation["rgbd_1"][0, 0]))
@@ -98,17 +104,7 @@ def test_what_was_felt_is_of_the_moment_of_the_image(tmp_path: Path) -> None:
     collect(small(driver="random", ground_heights=True, images_per_episode=10), tmp_path)
     dataset = ImageDataset(tmp_path)
     episode = 1
-    options = {
-        "terrain": {"nodes": 33},
-        "cameras": {"rate": 20.0, "height": 8, "width": 8},
-        "start": {"tilt": 5.0, "yaw": 180.0},
-        "decimation": 5,
-        "frame": "heading",
-        "heights": {"enabled": True},
-    }
-    env = make_vector_env("poise/Ballbot-v0", 1, options, 1)
-    agent = driving("random", [np.random.default_rng([0, episode, 1])], 0.01)
-    observation, _ = env.reset(seed=dataset.info.episodes[episode].seed)
+    env, agent, observation = alone(dataset, episode, frame="heading", heights={"enabled": True})
     felt = dataset.load_felt(episode)
     assert felt.keys() == {"orientation", "angular_vel", "vel", "motor_state", "actions", "heights"}
     for frame in range(len(felt["vel"])):

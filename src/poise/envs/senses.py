@@ -51,17 +51,18 @@ class Senses:
     def begin(self, robots: Indices, last: LastStep) -> None:
         """New episodes have begun."""
         if self._history.is_told:
-            self._history.begin(robots, self._feel(last))
+            self._history.begin(robots, self._feel(last, *self._pose()))
 
     def pass_on(self, last: LastStep) -> None:
         """What is felt now is about to become the past."""
         if self._history.is_told:
-            self._history.push(self._feel(last))
+            self._history.push(self._feel(last, *self._pose()))
 
     def observe(self, last: LastStep, goal: Array) -> Sensed:
         """All components by name; `goal` (N, 2) unit vectors, world frame."""
-        options, simulation, frame = self._options, self._simulation, self._frame
-        sensed = self._feel(last)
+        options, simulation = self._options, self._simulation
+        quaternion, frame = self._pose()
+        sensed = self._feel(last, quaternion, frame)
         if options.goal.is_observed:
             sensed["goal"] = observations.goal(goal, frame)
         if self._instructions is not None:
@@ -75,7 +76,7 @@ class Senses:
                 options.terrain,
                 simulation.heights,
                 simulation.ball_centres()[:, :2],
-                rotations.heading(self._quaternion),
+                rotations.heading(quaternion) if frame is None else frame,
                 options.heights,
             )
         if options.field_ahead.enabled:
@@ -95,11 +96,11 @@ class Senses:
         """Continue from `state()`."""
         self._history.load_state(state)
 
-    def _feel(self, last: LastStep) -> Sensed:
+    def _feel(self, last: LastStep, quaternion: Array, frame: Array | None) -> Sensed:
         """What robots feel of themselves, (N, 3) each, with the noise drawn last."""
-        options, simulation, frame = self._options, self._simulation, self._frame
+        options, simulation = self._options, self._simulation
         felt: Sensed = {
-            "orientation": observations.orientation(self._quaternion, frame, options.orientation),
+            "orientation": observations.orientation(quaternion, frame, options.orientation),
             "angular_vel": last.turn_rate,
             "vel": observations.velocity(last.velocity, frame),
             "motor_state": observations.motor_state(simulation.qvel[:, simulation.wheel_qvel]),
@@ -108,13 +109,8 @@ class Senses:
         self._disturbances.blur(felt)
         return felt
 
-    @property
-    def _frame(self) -> Array | None:
-        """(N, 4) the axes that components are given in; None for the world's."""
-        return None if self._options.frame == "world" else rotations.heading(self._quaternion)
-
-    @property
-    def _quaternion(self) -> Array:
-        """(N, 4) of the bases."""
+    def _pose(self) -> tuple[Array, Array | None]:
+        """(N, 4) quaternions of the bases, and the axes that components are given in; None for the world's."""
         first = self._simulation.base_qpos + 3
-        return self._simulation.qpos[:, first : first + 4].copy()
+        quaternion = self._simulation.qpos[:, first : first + 4].copy()
+        return quaternion, None if self._options.frame == "world" else rotations.heading(quaternion)

@@ -154,17 +154,16 @@ class Vision:
             return
         noisy, frozen, dead = (self._faults.active(kind, robots) for kind in ("noise", "freeze", "dropout"))
         for i, robot in enumerate(robots):
-            if noisy[i].any():
-                images[robot, noisy[i]] = self._blur(images[robot, noisy[i]], self._fault_noise, generators[robot])
+            for camera in np.flatnonzero(noisy[i]):
+                self._blur(images[robot, camera], self._fault_noise, generators[robot])
             if before is not None:
                 images[robot, frozen[i]] = before[robot, frozen[i]]
             images[robot, dead[i]] = 0.0
 
-    def _blur(self, images: NDArray[np.float32], std: float, generator: np.random.Generator) -> NDArray[np.float32]:
+    def _blur(self, images: NDArray[np.float32], std: float, generator: np.random.Generator) -> None:
         """Noise upon the depth of images (..., channels, H, W), in place."""
         depth = images[..., -1, :, :]
         depth[...] = np.clip(depth + std * generator.standard_normal(depth.shape), 0.0, self._max_depth)
-        return images
 
 
 def _color_cameras(simulation: Simulation, options: BallbotOptions) -> Any:

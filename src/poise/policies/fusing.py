@@ -5,7 +5,7 @@ components ──► (encoders) ──► fusion ──► features ──► (m
              modalities that are missing: cameras that are told to be, and some withheld at random while it learns
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -36,6 +36,7 @@ class FusionMixin(ActorCritic):
         if role == "actor":
             self.fusion = build_fusion(segments.shapes, self._fusion_config)
             self._fused_of = segments
+            self._withheld = _withheld(self._fusion_config, self.fusion.modalities.names)
         elif self.config.critic_encoders == "own":
             self.critic_fusion = _critics(segments.shapes, self._fusion_config)
         elif self.config.critic_encoders == "shared" and segments.shapes != self._fused_of.shapes:
@@ -66,14 +67,12 @@ class FusionMixin(ActorCritic):
         return told if withheld is None else withheld if told is None else told | withheld
 
     def prepare(self, observation: AnyObservation) -> TensorObservation:
-        prepared, dropout = super().prepare(observation), self._fusion_config.dropout
-        if dropout is None or MISSING in prepared:
+        prepared = super().prepare(observation)
+        if self._withheld is None or MISSING in prepared:
             return prepared
         some = next(iter(prepared.values()))
-        names = self.fusion.modalities.names
-        never = spared(self._fusion_config, names)
-        prob = torch.tensor([0.0 if name in never else dropout.prob for name in names], device=some.device)
-        return {**prepared, MISSING: torch.rand(len(some), len(names), device=some.device) < prob}
+        drawn = torch.rand(len(some), len(self._withheld), device=some.device)
+        return {**prepared, MISSING: drawn < self._withheld.to(some.device)}
 
     def critic_modules(self) -> list[nn.Module]:
         own = [self.critic_fusion] if self.config.critic_encoders == "own" else []
@@ -95,6 +94,14 @@ class FusionMixin(ActorCritic):
                     f"a policy that fuses takes over weights only of one that saw the same components; the {role} sees "
                     f"{', '.join(own)}, and that one saw {', '.join(segments.shapes)}"
                 )
+
+
+def _withheld(config: AnyFusionConfig, names: Sequence[str]) -> Tensor | None:
+    """(M,) how often each modality is withheld from the actor while it learns; None where none is."""
+    if config.dropout is None:
+        return None
+    never = spared(config, names)
+    return torch.tensor([0.0 if name in never else config.dropout.prob for name in names], device="cpu")
 
 
 def _told(look: Look, fusion: FusionExtractor) -> Tensor | None:

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from poise.errors import InvalidValueError
 from poise.fusion import ObsSegments
 from poise.nn import Memory
-from poise.nn.frames import dense
 from poise.policies.actor_critic import ActorCritic, Components, Role, Shapes
 from poise.policies.configured import check_networks
 from poise.policies.look import Look
@@ -32,16 +31,16 @@ class ComponentMemoryMixin(ActorCritic):
     def build_transform(self, segments: ObsSegments, role: Role) -> Shapes:
         if role == "actor":
             self.memories, self.critic_memories = nn.ModuleDict(), nn.ModuleDict()
-            self._remember_of: dict[Role, Shapes] = {}
+            self._read: dict[Role, ObsSegments] = {}
             check_networks("memories", self.config.memories, self.segments.values())
         shapes = dict(segments.shapes)
-        self._remember_of[role] = {name: shapes[name] for name in self._remembered(role)}
-        for name, shape in self._remember_of[role].items():
+        self._read[role] = ObsSegments({name: shapes[name] for name in self._remembered(role)})
+        for name, shape in self._read[role].shapes.items():
             config = self.config.memories[name]
             if role == "actor" or self.config.critic_encoders == "own":
                 networks = self.memories if role == "actor" else self.critic_memories
                 networks[name] = build_memory(math.prod(shape), config)
-            elif shape != self._remember_of["actor"].get(name):
+            elif shape != self._read["actor"].shapes.get(name):
                 raise InvalidValueError(
                     f"policy.critic_encoders is 'shared', but '{name}' to be remembered is not the same to the critic "
                     "as to the actor; set it to 'own' or 'none'"
@@ -50,7 +49,7 @@ class ComponentMemoryMixin(ActorCritic):
         return super().build_transform(ObsSegments(shapes), role)
 
     def transform(self, components: Components, look: Look, role: Role) -> Components:
-        remembered = {name: self._recall(name, components, look, role) for name in self._remember_of[role]}
+        remembered = {name: self._recall(name, components, look, role) for name in self._read[role].shapes}
         return super().transform(components | remembered, look, role)
 
     def critic_modules(self) -> list[nn.Module]:
@@ -60,12 +59,10 @@ class ComponentMemoryMixin(ActorCritic):
 
     def _recall(self, name: str, components: Components, look: Look, role: Role) -> Tensor:
         """(..., hidden_size) what is remembered of a component, this look included."""
-        shape, key = self._remember_of[role][name], f"memories.{role}.{name}"
+        key = f"memories.{role}.{name}"
         own = role == "critic" and self.config.critic_encoders == "own"
         memory: Memory = (self.critic_memories if own else self.memories)[name]  # type: ignore[assignment]
-        features = dense(components[name])
-        features = features.flatten(-len(shape)) if shape else features[..., None]
-        return look.once(key, lambda: look.remember(key, memory, features))
+        return look.once(key, lambda: look.remember(key, memory, self._read[role].flat(name, components)))
 
     def _remembered(self, role: Role) -> list[str]:
         """Components that are remembered."""

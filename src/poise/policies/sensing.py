@@ -62,7 +62,8 @@ class Sensing:
         components = _components(space, segments)
         self._segments = None if segments is None else ObsSegments(segments)
         self._names = _chosen(components, names)
-        images = [name for name in self._names if len(components[name]) == 3 and name not in learned]
+        self._pictures = [name for name in self._names if len(components[name]) == 3]
+        images = [name for name in self._pictures if name not in learned]
         flat = [name for name in images if name in CAMERAS]
         if flat and encoder is None:
             raise InvalidValueError(
@@ -80,12 +81,11 @@ class Sensing:
         if encoder is not None and images:
             stack = components[images[0]][0] // encoder.spec.channels
             self._cameras = EncodedCameras(encoder, images, num_envs, control_step, threads, stack)
-        self._streams = {name: FrameStream() for name in self._names if len(components[name]) == 3 and name in learned}
+        self._streams = {name: FrameStream() for name in self._pictures if name in learned}
         coded = {} if self._cameras is None else dict.fromkeys(images, (self._cameras.width,))
         # An infinite age is older than any: everything is new at first.
         self._ages, self._control_step = torch.full((num_envs,), torch.inf), control_step
         self._tells_age = AGE in components and set(self._streams) <= set(CAMERAS)
-        self._pictures = [name for name in self._names if len(components[name]) == 3]
         self.shapes = {name: components[name] for name in self._names} | coded
 
     @staticmethod
