@@ -77,11 +77,12 @@ def evaluate_options(parser: Parser) -> None:
     parser.add_argument(
         "--seed", metavar="S", type=whole(0), default=EVALUATION_SEED, help="of the first (default: %(default)s)"
     )
-    parser.add_argument(
+    beside = parser.add_mutually_exclusive_group()
+    beside.add_argument(
         "--baselines", action="store_true", help="measure doing nothing, PID and LQR beside it, where they fit"
     )
-    parser.add_argument(
-        "--failures", action="store_true", help="measure it also with cameras that are dead, fail, hang, lag or blur"
+    beside.add_argument(
+        "--failures", action="store_true", help="measure it with cameras that are well, dead, fail, hang, lag or blur"
     )
     parser.add_argument("--json", metavar="FILE", type=Path, help="write every episode's outcome to this file")
 
@@ -91,15 +92,14 @@ def evaluate(options: argparse.Namespace) -> None:
 
     from poise.config import parse_cli_overrides
     from poise.training.comparison import baselines_for, comparison_table, contender, measure, save_comparison
-    from poise.training.failures import failing
+    from poise.training.failures import WELL, failing
 
     check_destination(options.json)
     policy = contender(options.policy, options.config, parse_cli_overrides(options.settings))
-    rivals = [policy]
-    rivals += failing(policy) if options.failures else []
+    rivals = failing(policy) if options.failures else [policy]
     rivals += baselines_for(policy) if options.baselines else []
     results = {rival.name: measure(rival, options.episodes, options.seed) for rival in rivals}
-    Console().print(comparison_table(results))
+    Console().print(comparison_table(results, kept_of=WELL if options.failures else None))
     if options.json is not None:
         save_comparison(options.json, rivals, results)
 

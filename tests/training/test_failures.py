@@ -16,11 +16,29 @@ def test_every_condition_is_one_that_the_environment_knows() -> None:
     policy = contender(SHIPPED, changes=SHORT)
     rivals = failing(policy)
     assert [rival.name for rival in rivals] == list(CONDITIONS)
-    well = parse(BallbotOptions, policy.env_options).cameras
+    well = parse(BallbotOptions, policy.env_options)
     found = [parse(BallbotOptions, rival.env_options) for rival in rivals]
     assert all(options.max_steps == 200 for options in found)  # what was asked for stays
-    cameras = [options.cameras for options in found]
-    assert len({options.model_dump_json() for options in [well, *cameras]}) == 1 + len(CONDITIONS)
+    assert found[0] == well
+    assert len({options.cameras.model_dump_json() for options in found}) == len(CONDITIONS)
+
+
+def test_what_befell_cameras_in_training_is_not_there_as_well() -> None:
+    trained = {
+        "env.options.cameras.lag": "0.05",
+        "env.options.cameras.faults.dropout": "{share: 0.3, onset: [0, 5], duration: 2}",
+        "env.options.cameras.faults.noise.share": "0.1",
+    }
+    ours, theirs = (failing(contender(SHIPPED, changes=SHORT | more)) for more in ({}, trained))
+    assert [rival.env_options["cameras"] for rival in ours] == [rival.env_options["cameras"] for rival in theirs]
+    dead = parse(BallbotOptions, next(rival for rival in theirs if rival.name == "rgbd_0 dead").env_options).cameras
+    assert dead.faults.dropout.model_dump() == {
+        "share": 1.0,
+        "cameras": ("rgbd_0",),
+        "onset": (0.0, 0.0),
+        "duration": None,
+    }
+    assert (dead.faults.noise.share, dead.lag) == (0.0, 0.0)
 
 
 def test_what_befalls_cameras_matters_to_a_policy_that_sees() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -156,22 +157,30 @@ def measure(rival: Contender, episodes: int, seed: int) -> Evaluation:
         )
 
 
-def comparison_table(evaluations: Mapping[str, Evaluation]) -> Table:
-    """One row for each policy: means with 95 % intervals; whole in a terminal of 80 columns."""
+def comparison_table(evaluations: Mapping[str, Evaluation], kept_of: str | None = None) -> Table:
+    """One row for each policy: means with 95 % intervals; whole in a terminal of 80 columns.
+
+    Args:
+        evaluations: by the policy's name.
+        kept_of: the name of one of them; how much of its return each has, is told in place of the length.
+    """
     first = next(iter(evaluations.values()))
     count = len(first.returns)
     seeds = f"{count} episodes on seeds {first.seed} to {first.seed + count - 1}"
     table = Table(title=f"{seeds}: means, 95 % intervals", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("policy", overflow="fold")
-    for heading in ("return", "success, %", "time steps", "speed, m/s"):
+    third = "time steps" if kept_of is None else "of the return, %"
+    for heading in ("return", "success, %", third, "speed, m/s"):
         table.add_column(heading, justify="right", no_wrap=True)
+    whole = None if kept_of is None else evaluations[kept_of].metric("return")
     for name, evaluation in evaluations.items():
         summary = evaluation.summary()
+        share = math.nan if whole is None else 100.0 * evaluation.metric("return") / whole
         table.add_row(
             escape(_short(name)),
             _cell(summary["return"], "{:.1f}"),
             _cell(_in_percent(summary["success_rate"]), "{:.1f}"),
-            _cell(summary["length"], "{:.0f}"),
+            _cell(summary["length"], "{:.0f}") if whole is None else f"{share:.0f}",
             _cell(summary["speed"], "{:.3f}"),
         )
     return table
