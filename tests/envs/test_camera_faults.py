@@ -51,6 +51,15 @@ def test_a_camera_fails_with_its_next_image_and_recovers(well: dict[str, NDArray
     assert not seen["rgbd_0"][lost].any()
 
 
+def test_a_stack_is_missing_while_any_of_its_images_is() -> None:
+    fault = {"share": 1.0, "cameras": ["rgbd_0"], "onset": [0.1, 0.1], "duration": 0.06}
+    seen = watch(faults={"dropout": fault}, stack=2)
+    dark = ~seen["rgbd_0"].any(axis=(-2, -1))  # (1 + steps, robots, 2)
+    assert list(np.flatnonzero(dark[:, 0, 0])) == [6, 7]  # the image of 0.12 s
+    assert list(np.flatnonzero(dark[:, 0, 1])) == [8, 9]
+    np.testing.assert_array_equal(seen["missing_cameras"][..., 0], dark.any(axis=-1))
+
+
 def test_a_camera_hangs_and_nobody_is_told(well: dict[str, NDArray[np.float32]]) -> None:
     seen = watch(faults={"freeze": {"share": 1.0, "onset": [0.1, 0.1], "cameras": ["rgbd_1"]}})
     np.testing.assert_array_equal(seen["rgbd_1"][:6], well["rgbd_1"][:6])

@@ -15,7 +15,8 @@ from poise.sim.simulation import Indices, Simulation
 
 AGE = "relative_image_timestamp"
 MISSING_CAMERAS = "missing_cameras"
-"""Name of the component that tells which cameras give nothing, ones where they do not, in the order of `CAMERAS`."""
+"""Name of the component that tells which cameras give nothing, ones where they do not, in the order of `CAMERAS`; of a
+stack of images, while any of them is nothing."""
 
 Generators = list[np.random.Generator]
 
@@ -74,7 +75,8 @@ class Vision:
         seen: dict[str, NDArray[np.float32]] = {name: images[:, i] for i, name in enumerate(CAMERAS)}
         seen[AGE] = self._ages[arrived, robots, None].astype(np.float32)
         if self._tells_missing:
-            seen[MISSING_CAMERAS] = self._missing[arrived, robots].astype(np.float32)
+            lost = [self._missing[shots, robots] for shots in self._shown(arrived)]
+            seen[MISSING_CAMERAS] = np.any(lost, axis=0).astype(np.float32)
         return seen
 
     def depth(self, robot: int) -> NDArray[np.float32]:
@@ -110,9 +112,12 @@ class Vision:
 
     def _stacked(self, latest: NDArray[np.int64]) -> NDArray[np.float32]:
         """(N, 2, stack * channels, H, W) of each robot the shot `latest` (N,) and those before it."""
-        shots, robots = np.stack(self._shots), np.arange(len(latest))
-        last = len(shots) - 1
-        return np.concatenate([shots[np.minimum(latest + i, last), robots] for i in range(self._stack)], axis=2)
+        every, robots = np.stack(self._shots), np.arange(len(latest))
+        return np.concatenate([every[shots, robots] for shots in self._shown(latest)], axis=2)
+
+    def _shown(self, latest: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+        """(N,) each, which shots are shown, from `latest` (N,) to older ones."""
+        return [np.minimum(latest + i, len(self._shots) - 1) for i in range(self._stack)]
 
     def _take(self, robots: Indices, generators: Generators, first: bool = False) -> None:
         """New images; an episode's first takes the place of all of the episode before."""

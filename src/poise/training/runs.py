@@ -74,9 +74,13 @@ def resume_run(folder: Path, callbacks: list[Callback] | None = None, config: Ru
 
 
 def _check_memory(runner: Runner) -> None:
-    """Ask for what a rollout's observations take and give it back, so that no run is begun that cannot have it."""
-    numbers = sum(math.prod(shape) for shape in runner.collector.sensing.shapes.values())
-    torch.empty(runner.config.algorithm.num_steps, runner.config.env.num_envs, numbers)
+    """Ask for what a rollout's observations take and give it back, so that no run is begun that cannot have it.
+
+    How many steps an image will last, where each is held once, nobody knows: one for each environment is asked for.
+    """
+    sensing, steps = runner.collector.sensing, runner.config.algorithm.num_steps
+    held = {name: math.prod(shape) * (1 if name in sensing.frames else steps) for name, shape in sensing.shapes.items()}
+    torch.empty(runner.config.env.num_envs, sum(held.values()))
 
 
 def _check_evaluation(config: RunConfig) -> None:
