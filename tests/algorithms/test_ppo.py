@@ -126,6 +126,14 @@ def test_adaptive_rate_falls_when_the_policy_runs_away(make_ppo: MakePPO, experi
     assert rates[-1] < 1e-3
 
 
+def test_a_warm_up_is_not_undone_by_the_adaptive_rate(make_ppo: MakePPO, experience: Experience) -> None:
+    warming = {"values": [1e-6, 5e-6, 1e-6], "fractions": [0.0, 0.5, 1.0]}
+    adaptive = {"desired_kl": 1.0, "factor": 2.0, "min_learning_rate": 1e-7}
+    ppo = make_ppo(learning_rate=warming, adaptive_kl=adaptive, num_epochs=1, num_minibatches=2)
+    rates = [ppo.update(experience(ppo), torch.zeros(6), at)["learning_rate"] for at in (0.0, 0.25, 0.5, 0.75)]
+    assert rates == pytest.approx([1e-6, 3e-6, 5e-6, 2 * 3e-6])  # faster from the peak on alone
+
+
 def test_adaptive_rate_of_a_schedule_that_starts_at_zero(make_ppo: MakePPO, experience: Experience) -> None:
     ppo = make_ppo(learning_rate={"values": [0.0, 1e-3]}, adaptive_kl={}, num_epochs=2, num_minibatches=1)
     assert ppo.update(experience(ppo), torch.zeros(6), 0.0)["learning_rate"] == 0.0

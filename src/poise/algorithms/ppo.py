@@ -18,7 +18,7 @@ from poise.algorithms.losses import (
 )
 from poise.algorithms.on_policy import OnPolicyAlgorithm
 from poise.algorithms.optimization import OptimizationConfig
-from poise.algorithms.schedules import PositiveScheduled, Scheduled, ScheduledShare, value_at
+from poise.algorithms.schedules import PositiveScheduled, Scheduled, ScheduledShare, still_rises, value_at
 from poise.config import Config
 from poise.errors import InvalidValueError
 from poise.nn import ActionDistribution, DiagonalGaussian, GaussianHead
@@ -160,6 +160,8 @@ class PPO(OnPolicyAlgorithm):
             return
         desired = value_at(adaptive.desired_kl, fraction)
         factor = 1.0 / adaptive.factor if kl > 2.0 * desired else adaptive.factor if kl < 0.5 * desired else 1.0
+        if factor > 1.0 and still_rises(self.config.learning_rate, fraction):
+            return  # a rate that is warmed up is to be low
         self.optimizer.scale_learning_rate(factor, adaptive.min_learning_rate, adaptive.max_learning_rate, fraction)
 
     def _sample(self, distribution: ActionDistribution) -> Tensor:

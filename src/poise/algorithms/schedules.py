@@ -72,6 +72,13 @@ ScheduledShare = Annotated[float | Schedule, AfterValidator(_share)]
 """A quantity between 0 and 1, constant or changing."""
 
 
+def still_rises(quantity: float | Schedule, fraction: float) -> bool:
+    """Whether a schedule has not yet come to its greatest value after `fraction` of the training."""
+    if not isinstance(quantity, Schedule):
+        return False
+    return fraction < quantity.fractions[quantity.values.index(max(quantity.values))]
+
+
 def value_at(quantity: float | Schedule, fraction: float) -> float:
     """A constant, or a schedule's value after `fraction` of the training."""
     return quantity.at(fraction) if isinstance(quantity, Schedule) else quantity
