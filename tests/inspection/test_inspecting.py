@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import insides
@@ -10,12 +11,19 @@ import numpy as np
 import pytest
 import torch
 
+from poise.config import parse
 from poise.errors import PoiseError
 from poise.inspection import Findings, inspect_policy
 from poise.inspection.groups import groups_of
 from poise.inspection.inspecting import plan
+from poise.inspection.strip import episode_strip
+from poise.perception import save_encoder
+from poise.perception.autoencoder import TinyAutoencoder
+from poise.training.config import RunConfig
 from poise.training.environments import make_vector_env
 from poise.training.evaluation import evaluate
+from poise.training.runs import start_run
+from poise.training.trained import load_policy
 
 EPISODES, SEED = 7, 40
 ATTENDS = {"width": 8, "num_heads": 2}
@@ -35,6 +43,9 @@ EVERY_KIND: dict[str, dict[str, Any]] = {
     "shared encoder": {"fusion": {"name": "shared_encoder", "width": 6, "head_size": 4}},
     "cross attention": {"fusion": ATTENDS | {"name": "cross_attention"}},
     "hierarchical attention": {"fusion": ATTENDS | {"name": "hierarchical_attention"}},
+    "vision, language, action": {
+        "fusion": ATTENDS | {"name": "vision_language_action", "language": "body", "query": "eye"}
+    },
     "transformer with memory, withheld": {
         "fusion": ATTENDS | {"name": "transformer", "dropout": {"prob": 0.3}},
         "memory": {"hidden_size": 4},
@@ -240,3 +251,29 @@ def test_cameras_are_silenced_together_too(make_trained: MakeTrained) -> None:
 def test_what_cannot_be_told_apart(make_trained: MakeTrained) -> None:
     with pytest.raises(PoiseError, match="cannot tell apart by 'modalty'; did you mean 'modality'"):
         found(make_trained(), "modalty")
+
+
+def test_of_a_stack_the_latest_image_is_shown_and_drawn_again(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    whole = TinyAutoencoder(16, 16, latent=3)
+    save_encoder(tmp_path / "encoder", whole.encoder, decoder=whole.decoder)
+    small = {"terrain": {"nodes": 33}, "max_steps": 40}
+    cameras = {"height": 16, "width": 16, "stack": 3}
+    config = {
+        "total_steps": 8,
+        "threads": 1,
+        "tensorboard": False,
+        "env": {"num_envs": 2, "options": small | {"cameras": cameras}},
+        "policy": {"encoder": str(tmp_path / "encoder")},
+        "algorithm": {"num_steps": 4, "num_epochs": 1, "num_minibatches": 1},
+    }
+    start_run(parse(RunConfig, config, "test"), tmp_path / "run").train()
+    findings = inspect_policy(load_policy(tmp_path / "run"), small | {"cameras": cameras}, 2, SEED)
+    sight = findings.record.shown.items[-1]
+    assert sight.pictures["rgbd_0"].shape == (1, 1, 16, 16)
+    assert sight.codes["rgbd_0"].shape == (1, 9)
+    drawn = findings.reconstructions["rgbd_0"].draw(sight.codes["rgbd_0"])
+    with torch.no_grad():
+        latest = whole.eval().encoder(torch.from_numpy(sight.pictures["rgbd_0"]))
+        np.testing.assert_allclose(drawn, whole.decoder(latest), atol=1e-4)
+    assert episode_strip(findings)

@@ -48,6 +48,8 @@ ATTENTION = {
     "cross_attention": "what the asking modality takes of each other one's tokens, a mean over the heads",
     "hierarchical_attention": "what the last pooling takes of each modality, times what the pooling within it takes of "
     "each token; what they have taken of each other before is not told apart",
+    "vision_language_action": "what the asking modality, together with the instruction, takes of each token that is "
+    "seen, a mean over the heads",
     "transformer": "what the pooled features take of each token in the last step, a mean over the heads; what the "
     "layers before have mixed is not told apart",
 }

@@ -11,6 +11,7 @@ from gymnasium.vector import VectorEnv
 from torch import Tensor
 
 from poise.config import load_yaml, parse
+from poise.envs import BALLBOT_IDS, BallbotOptions
 from poise.errors import InvalidValueError, did_you_mean
 from poise.fusion.modalities import ImageTokens
 from poise.fusion.scales import dwarfed
@@ -83,7 +84,8 @@ def inspect_policy(
     plans = list(plan(policy, groups, episodes))
 
     def recording(env: VectorEnv[Any, Any, Any]) -> Agent:
-        return RecordingAgent(trained.agent_for(env), env, groups.apart, record, shows=not record.moments)
+        shows, stack = not record.moments, _stack(trained, options)
+        return RecordingAgent(trained.agent_for(env), env, groups.apart, record, shows, stack)
 
     with ProgressBar(episodes * (1 + len(plans)), "inspect", unit="episodes") as bar:
         intact = bench.evaluate(recording, bar)
@@ -203,11 +205,18 @@ def _sensed(policy: ActorCritic, record: Record) -> dict[str, Sensed]:
 
 def _decoders(trained: TrainedPolicy, policy: ActorCritic, record: Record) -> dict[str, Callable[[Tensor], Tensor]]:
     """Of the cameras that the frozen encoder encodes, where the decoder was kept with it."""
-    decoder = None if trained.seeing is None else load_decoder(trained.run / ENCODER)
-    if decoder is None or not record.shown.items:
+    encoder = trained.seeing
+    decoder = None if encoder is None else load_decoder(trained.run / ENCODER)
+    if encoder is None or decoder is None or not record.shown.items:
         return {}
-    shapes = policy.segments["actor"].shapes
-    return {name: decoder for name in record.shown.items[0].pictures if len(shapes[name]) == 1}
+    shapes, latent = policy.segments["actor"].shapes, encoder.spec.latent
+    cameras = [name for name in record.shown.items[0].pictures if len(shapes[name]) == 1]
+    return dict.fromkeys(cameras, lambda codes: decoder(codes[:, :latent]))  # of a stack, the latest comes first
+
+
+def _stack(trained: TrainedPolicy, options: dict[str, Any]) -> int:
+    """Images that a camera shows at a time."""
+    return parse(BallbotOptions, options).cameras.stack if trained.config.env.id in BALLBOT_IDS else 1
 
 
 def _grids(policy: ActorCritic) -> dict[str, tuple[int, int]]:

@@ -93,11 +93,19 @@ class RecordingAgent:
         apart: whether components are watched before a fusion makes modalities of them.
         record: what is added to.
         shows: whether the first robot is the one that is shown.
+        stack: images that the cameras show at a time, the latest first, which is the one that is recorded.
     """
 
     def __init__(
-        self, agent: PolicyAgent, env: VectorEnv[Any, Any, Any], apart: bool, record: Record, shows: bool
+        self,
+        agent: PolicyAgent,
+        env: VectorEnv[Any, Any, Any],
+        apart: bool,
+        record: Record,
+        shows: bool,
+        stack: int = 1,
     ) -> None:
+        self._stack = stack
         self._sensing = agent.sensing
         self._policy: ActorCritic = agent.policy  # type: ignore[assignment]
         self._space, self._scale = env.single_observation_space, action_scale(env.single_action_space)
@@ -108,7 +116,7 @@ class RecordingAgent:
 
     def act(self, observation: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
         """The most likely actions (N, A)."""
-        pictures, seen = self._sensing.pictures(observation), self._sensing(observation)
+        pictures, seen = self._latest(observation), self._sensing(observation)
         with torch.no_grad():
             actions, after = self._policy.infer(seen, self._states)
         seen = {name: dense(value) for name, value in seen.items()}
@@ -125,6 +133,11 @@ class RecordingAgent:
         """Forget the robots whose episode is over; what comes after their first is not recorded."""
         self._states = forget(self._states, dones)
         self._running &= ~dones
+
+    def _latest(self, observation: Mapping[str, NDArray[Any]]) -> Arrays:
+        """{camera: (N, C, H, W)} the latest image of each."""
+        pictures = self._sensing.pictures(observation)
+        return {name: images[:, : images.shape[1] // self._stack] for name, images in pictures.items()}
 
     def _watch(
         self, seen: TensorObservation, states: HiddenStates, pictures: Arrays, shows: bool, everybody: bool

@@ -66,4 +66,4 @@ def withholds(policy: ActorCritic, modality: str) -> bool:
     """Whether the policy has learned to do without a modality."""
     if not isinstance(policy, FusionMixin) or policy.config.fusion is None or policy.config.fusion.dropout is None:
         return False
-    return modality not in spared(policy.config.fusion, policy.fusion.modalities.names)
+    return modality not in spared(policy.config.fusion, policy.fusion.modalities.groups)
