@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from poise.config import load_yaml, parse
+from poise.config import apply_overrides, load_yaml, parse
 from poise.envs import BALLBOT_IDS, BallbotOptions
 from poise.perception import FrozenDepthEncoder
 from poise.policies import build_policy
@@ -13,6 +13,7 @@ from poise.training.comparison import contender
 from poise.training.config import RunConfig
 from poise.training.environments import make_vector_env, sensing_for
 from poise.training.evaluation import evaluate
+from poise.training.runs import start_run
 from poise.training.seeds import PLAY_SEED
 
 ROOT = Path(__file__).parents[1]
@@ -32,6 +33,31 @@ def test_a_policy_can_be_built(path: Path) -> None:
         sensing = sensing_for(env, config.policy, encoder, config.policy.sensed, 1)
         env.close()
         build_policy(sensing.shapes, env.single_action_space, config.policy)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "configs/ballbot/fusion").glob("*.yaml")), ids=lambda path: path.stem)
+def test_a_way_of_fusing_learns_as_it_is_shipped(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An iteration of a few steps, of a configuration that is named without any other setting."""
+    monkeypatch.chdir(ROOT)
+    few = {"num_steps": "2", "num_epochs": "1", "num_minibatches": "2"}
+    short = {f"algorithm.{name}": value for name, value in few.items()} | {
+        "total_steps": "4",
+        "env.num_envs": "2",
+        "evaluation.every": "0",
+        "checkpoint.every": "0",
+        "tensorboard": "false",
+        "threads": "1",
+    }
+    config = parse(RunConfig, apply_overrides(load_yaml(path), short), path.name)
+    runner = start_run(config, tmp_path / "run")
+    before = [value.clone() for value in runner.algorithm.policy.actor.parameters()]
+    runner.train()
+    assert runner.step == 4
+    assert any(
+        (value != old).any() for value, old in zip(runner.algorithm.policy.actor.parameters(), before, strict=True)
+    )
+    assert config.policy.fusion is not None
+    assert config.policy.fusion.name == path.stem
 
 
 def test_there_are_some() -> None:
