@@ -21,7 +21,7 @@ DIRECTIONS = ("east", "northeast", "north", "northwest", "west", "southwest", "s
 SPEEDS = {"slowly": 0.1, "normally": 0.2, "quickly": 0.3}
 """m/s that is asked for, by pace."""
 
-PARAPHRASES: dict[Split, int] = {"train": 64, "validation": 40, "held_out": 40}
+PARAPHRASES: dict[Split, int] = {"train": 256, "validation": 40, "held_out": 40}
 """Sentences for each command, where there are so many: some of all that the words allow, always the same."""
 
 
@@ -78,14 +78,28 @@ WORDS: dict[Split, Words] = {
         leads=(
             *("", "please", "now", "robot,", "you should", "can you", "let us", "your task is to", "I want you to"),
             *("we need to", "next,", "it is best to", "be so kind and", "after that", "listen:", "try to"),
+            *("the plan is to", "from now on", "do me a favour and", "ballbot,", "it would be nice to", "then"),
+            *("remember to", "everyone wants you to", "once more", "ok,", "my wish is that you"),
         ),
         verbs=(
             *("go", "move", "drive", "roll", "head", "run", "walk", "continue", "turn and go", "keep going"),
-            *("start moving", "find a way", "fly", "ride", "push on", "take a trip", "leave"),
+            *("start moving", "find a way", "fly", "ride", "push on", "take a trip", "leave", "stroll", "step", "jog"),
+            *("slide", "sail", "get going", "carry on", "scoot", "get moving", "shift", "climb", "pass", "hike"),
+            *("relocate", "trundle", "follow a path", "aim", "reach out"),
         ),
         directions=(
             *("{d}", "to the {d}", "towards the {d}", "due {d}", "{d}ward", "straight {d}", "to where {d} is"),
-            *("on a {d} course", "to the {d} side", "{d} from here"),
+            *("on a {d} course", "to the {d} side", "{d} from here", "{d}", "{d}", "the {d}ern way", "up {d}"),
+            *(
+                "with {d} as your goal",
+                "where the needle points {d}",
+                "for the {d}",
+                "{d} and nowhere else",
+                "true {d}",
+            ),
+            *("on the {d}ern road", "at a {d} bearing", "away to the {d}", "as far {d} as you get", "exactly {d}"),
+            *("out {d}", "on the path that leads {d}", "with the {d} before you", "{d}, not anywhere else"),
+            *("on a line that runs {d}", "closer to the {d}", "through the {d}", "to the {d}ern end"),
         ),
         paces={
             "normally": (
