@@ -82,8 +82,11 @@ def test_who_sees_nothing_is_conditioned_all_the_same() -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"language": "instructoin"}, "language is 'instructoin'; did you mean 'instruction'.*modalities are body, "),
-        ({"query": "legs"}, "query is 'legs'; the modalities are body, instruction, rgbd_0, rgbd_1"),
+        (
+            {"language": "instructoin"},
+            "language names 'instructoin'; did you mean 'instruction'.*modalities are body, ",
+        ),
+        ({"query": "legs"}, "query names 'legs'; the modalities are body, instruction, rgbd_0, rgbd_1"),
         ({"language": "body"}, "language and query are both 'body'; they must be two"),
         ({"language": "rgbd_0"}, "language is 'rgbd_0', and 'rgbd_0' is an image"),
     ],

@@ -51,6 +51,8 @@ def observe(*lead: int) -> dict[str, Tensor]:
 @patterns
 @pytest.mark.parametrize("options", [{}, VIT, WITHHELD], ids=["plain", "patches", "withheld"])
 def test_samples_do_not_see_each_other(name: str, options: dict[str, Any]) -> None:
+    if name == "early" and options is VIT:
+        return  # which has no network of images
     extractor, seen = build(name, **options), observe(6)
     missing = torch.rand(6, len(extractor.modalities.names)) < 0.4
     features = extractor(seen, missing)
@@ -91,8 +93,7 @@ def test_of_a_missing_modality_nothing_is_seen(name: str, stands: str) -> None:
         other = seen | {key: torch.randn_like(seen[key]) for key in group}
         assert_close(extractor(other, missing), extractor(seen, missing), rtol=0, atol=0)
         assert not torch.allclose(extractor(seen, missing), extractor(seen))
-    never = {"body", NEEDS.get(name, {}).get("language")}
-    assert set(extractor.modalities.missing) == (set(names) - never if stands == "learned" else set())
+    assert set(extractor.modalities.missing) == ({"rgbd_0", "rgbd_1"} if stands == "learned" else set())
 
 
 @patterns
@@ -158,13 +159,13 @@ def test_attention_is_that_of_torch() -> None:
     assert_close(own.weights(asking, answering), weights)
 
 
-@patterns
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "early"])  # which has no network of images
 def test_mixed_precision_is_coarser_and_no_more(name: str) -> None:
     seen = observe(6)
     exact, coarse = (build(name, images={"precision": precision})(seen) for precision in ("float32", "bfloat16"))
     assert coarse.dtype == torch.float32
     assert_close(coarse, exact, atol=0.05, rtol=0.05)
-    assert name == "early" or not torch.equal(coarse, exact)  # which has no network of images
+    assert not torch.equal(coarse, exact)
 
 
 def test_what_the_query_looks_at_adds_up_to_one() -> None:
@@ -187,6 +188,17 @@ def test_where_something_is_in_an_image_matters(options: dict[str, Any]) -> None
     assert not torch.allclose(extractor(seen | {"rgbd_0": image}), extractor(seen | {"rgbd_0": turned}), atol=1e-4)
 
 
+def test_an_extractor_of_plain_settings() -> None:
+    extractor = build_fusion({"vel": 3, "rgbd_0": (1, 12, 10)}, {"name": "concat", "hidden_sizes": [5]})
+    assert extractor({"vel": torch.zeros(2, 3), "rgbd_0": torch.zeros(2, 1, 12, 10)}).shape == (2, 10)
+    with pytest.raises(PoiseError, match="fusion.name must be one of .*did you mean 'concat'"):
+        build_fusion({"vel": 3}, {"name": "cancat"})
+    with pytest.raises(
+        PoiseError, match=r"no modality can take 'film' of shape .4, 1, 8, 8.; they are made of numbers"
+    ):
+        build_fusion({"vel": 3, "film": (4, 1, 8, 8)}, {"name": "concat"})
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -199,8 +211,19 @@ def test_where_something_is_in_an_image_matters(options: dict[str, Any]) -> None
         ({"name": "concat", "dropout": {"spare": ["bdy"]}}, "spare names 'bdy'; did you mean 'body'"),
         ({"name": "concat", "modalities": {"eye": ["rgbd_0", "age"]}}, "eye mixes the image 'rgbd_0' with others"),
         ({"name": "transformer", "width": 10}, "num_heads must divide width, got 4 and 10"),
-        ({"name": "cross_attention", "query": "bdy"}, "query is 'bdy'; did you mean 'body'.; the modalities are body"),
-        ({"name": "concat", "images": {"kind": "vit", "patch_size": 8}}, "patch_size of 8 does not divide 'rgbd_0'"),
+        (
+            {"name": "cross_attention", "query": "bdy"},
+            "query names 'bdy'; did you mean 'body'.; the modalities are body",
+        ),
+        ({"name": "concat", "images": {"kind": "vit", "patch_size": 8}}, "8 does not divide 'rgbd_0'.* do: 1, 2$"),
+        (
+            {"name": "concat", "images": {"kernel_sizes": [9, 9], "strides": [9, 9]}},
+            "nothing is left of 'rgbd_0' .* kernel_sizes .9, 9.",
+        ),
+        ({"name": "concat", "images": {"kind": "vit", "channels": [4, 4]}}, "channels changes nothing of kind 'vit'"),
+        ({"name": "concat", "images": {"patch_size": 4}}, "patch_size changes nothing of kind 'cnn'"),
+        ({"name": "early", "images": {"precision": "bfloat16"}}, "images changes nothing of 'early'"),
+        ({"name": "concat", "hidden_sizes": [8], "width": 16}, "width changes nothing where there are hidden_sizes"),
     ],
 )
 def test_wrong_use_is_named(options: dict[str, Any], words: str) -> None:

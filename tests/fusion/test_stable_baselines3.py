@@ -1,15 +1,18 @@
 """Stable-Baselines3 learns with the ways of fusing that are here."""
 
-from typing import Any
+from typing import Any, get_args
 
 import gymnasium as gym
 import numpy as np
 import pytest
+import torch
 from gymnasium import spaces
 from stable_baselines3 import PPO
+from torch.nn import functional as F
 from torch.testing import assert_close
 
 from poise.errors import PoiseError
+from poise.fusion import AnyFusionConfig
 from poise.fusion.stable_baselines3 import FusionFeaturesExtractor
 
 
@@ -21,6 +24,8 @@ class Seeing(gym.Env[dict[str, Any], Any]):
             "vel": spaces.Box(-1, 1, (3,)),
             "eye": spaces.Box(0, 255, (36, 40, 3), np.uint8),
             "instruction": spaces.Box(-1, 1, (4,)),
+            "gear": spaces.Discrete(3),
+            "switches": spaces.MultiDiscrete([2, 3]),
         }
     )
     action_space = spaces.Box(-1, 1, (2,))
@@ -33,9 +38,12 @@ class Seeing(gym.Env[dict[str, Any], Any]):
         return self.observation_space.sample(), 1.0, False, bool(self.np_random.random() < 0.1), {}
 
 
-@pytest.mark.parametrize("name", ["concat", "transformer", "vision_language_action"])
-def test_it_learns_with_them(name: str) -> None:
-    fusion = {"name": name, "images": {"channels": [4, 4]}} | ({} if name == "concat" else {"width": 8})
+@pytest.mark.parametrize("name", get_args(AnyFusionConfig)[0].__args__)
+def test_it_learns_with_them(name: Any) -> None:
+    name = name.model_fields["name"].default
+    fusion = {"name": name, "images": {"channels": [4, 4]}}
+    if name == "early":
+        fusion = {"name": name}
     kwargs = {"features_extractor_class": FusionFeaturesExtractor, "features_extractor_kwargs": {"fusion": fusion}}
     learner = PPO("MultiInputPolicy", Seeing(), n_steps=16, batch_size=8, n_epochs=1, policy_kwargs=kwargs, seed=0)
     extractor = learner.policy.features_extractor
@@ -43,7 +51,10 @@ def test_it_learns_with_them(name: str) -> None:
     learner.learn(16)
     assert any((value != old).any() for value, old in zip(extractor.parameters(), before, strict=True))
     seen, _ = learner.policy.obs_to_tensor(learner.env.reset())  # type: ignore[union-attr, arg-type]
-    prepared = {**seen, "eye": seen["eye"] / 255.0}  # type: ignore[index, call-overload]
+    seen = dict(seen)  # type: ignore[arg-type]
+    gear, (first, second) = F.one_hot(seen["gear"].long(), 3), seen["switches"].long().unbind(-1)
+    switches = torch.cat([F.one_hot(first, 2), F.one_hot(second, 3)], dim=-1)
+    prepared = seen | {"eye": seen["eye"] / 255.0, "gear": gear.float(), "switches": switches.float()}
     assert_close(learner.policy.extract_features(seen), extractor.fusion(prepared))  # type: ignore[arg-type]
 
 
@@ -52,3 +63,5 @@ def test_wrong_use() -> None:
         FusionFeaturesExtractor(spaces.Box(-1, 1, (3,)), {"name": "concat"})
     with pytest.raises(PoiseError, match="fusion.name must be one of .*did you mean 'concat'"):
         FusionFeaturesExtractor(Seeing.observation_space, {"name": "concatt"})
+    with pytest.raises(PoiseError, match="nothing can be made of 'said', a Text; components are Box, Discrete"):
+        FusionFeaturesExtractor(spaces.Dict({"said": spaces.Text(5)}), {"name": "concat"})

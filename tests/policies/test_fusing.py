@@ -21,7 +21,7 @@ Observe = Callable[..., dict[str, Tensor]]
 
 
 def test_each_sample_has_its_own_draw_and_the_body_is_spared(make_policy: MakePolicy, observe: Observe) -> None:
-    policy, seen = make_policy(fusion=ATTENDS | {"dropout": {"prob": 0.3}}), observe(4000)
+    policy, seen = make_policy(fusion=ATTENDS | {"dropout": {"prob": 0.3, "spare": ["body"]}}), observe(4000)
     drawn = policy.prepare(seen)["fusion.missing"]
     assert drawn.shape == (4000, 3)  # air, body, ground
     assert_close(drawn.float().mean(0), torch.tensor([0.3, 0.0, 0.3]), atol=0.03, rtol=0)
@@ -43,7 +43,9 @@ def test_who_is_spared_can_be_chosen(
 
 def test_nothing_is_withheld_from_who_acts_in_earnest_or_judges(make_policy: MakePolicy, observe: Observe) -> None:
     for critic in ("own", "shared", "none"):
-        policy = make_policy(fusion=ATTENDS | {"dropout": {"prob": 0.9}}, critic_encoders=critic).requires_grad_(False)
+        policy = make_policy(
+            fusion=ATTENDS | {"dropout": {"prob": 0.9, "spare": ["body"]}}, critic_encoders=critic
+        ).requires_grad_(False)
         other = make_policy(fusion=ATTENDS, critic_encoders=critic).requires_grad_(False)
         other.load_state_dict(policy.state_dict(), strict=False)
         seen = observe(20)
@@ -108,6 +110,43 @@ def test_what_a_missing_camera_gives_is_not_looked_at(critic: str) -> None:
     assert not torch.allclose(policy.act_inference(told), policy.act_inference(seen))
     withheld = torch.tensor([False, False, True]).expand(5, 3)  # body, rgbd_0, rgbd_1
     assert torch.equal(policy.act_inference(told), policy.act_inference(seen | {"fusion.missing": withheld}))
+
+
+def test_cameras_alone_are_withheld_by_default_whatever_the_others_are_called() -> None:
+    groups = {"proprioception": ["position"], "left": ["rgbd_0"], "right": ["rgbd_1"]}
+    drawn = seeing(fusion=SEEING | {"modalities": groups}).prepare(with_eyes(4000))["fusion.missing"]
+    assert_close(drawn.float().mean(0), torch.tensor([0.5, 0.0, 0.5]), atol=0.04, rtol=0)  # in the order of names
+    with pytest.raises(
+        PoiseError, match="withholds cameras and images, and there is none; name what .* of air, body in"
+    ):
+        build_policy({"position": (3,), "wind": (2,)}, spaces.Box(-1.0, 1.0, (2,)), parse(PolicyConfig, BLIND))
+
+
+BLIND = {
+    "fusion": {
+        "name": "concat",
+        "modalities": {"body": ["position"], "air": ["wind"]},
+        "dropout": {"prob": 0.5},
+    }
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "words"),
+    [
+        (
+            "fusion.missing",
+            (5, 1),
+            r"'fusion.missing' must be of shape \(5, 3\), for body, rgbd_0, rgbd_1, got \(5, 1\)",
+        ),
+        ("fusion.missing", (5, 2), r"'fusion.missing' must be of shape \(5, 3\)"),
+        ("missing_cameras", (5, 3), r"'missing_cameras' must be of shape \(..., 2\), for rgbd_0, rgbd_1, got \(5, 3\)"),
+    ],
+)
+def test_masks_of_other_shapes_are_refused(name: str, shape: tuple[int, ...], words: str) -> None:
+    seen = with_eyes(5, missing=torch.tensor([0.0, 1.0])) | {name: torch.zeros(shape, dtype=torch.bool)}
+    with pytest.raises(PoiseError, match=words):
+        seeing().act_inference(seen)
 
 
 def test_what_is_told_and_what_is_withheld_add_up() -> None:

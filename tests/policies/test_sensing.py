@@ -131,7 +131,7 @@ def test_an_encoder_refuses_images_clipped_elsewhere(encoder: FrozenDepthEncoder
     nearer = FrozenDepthEncoder(encoder.encoder, max_depth=0.3)
     with pytest.raises(PoiseError, match=r"clipped at 0.3 m, but these are at 1 m; .*env.options.cameras.max_depth"):
         Sensing(SPACE, nearer, 2, STEP)
-    clipped = {name: spaces.Box(0.0, 0.3, (1, 8, 8), np.float32) for name in ("rgbd_0", "rgbd_1")}
+    clipped = dict(SPACE.spaces) | {name: spaces.Box(0.0, 0.3, (1, 8, 8), np.float32) for name in ("rgbd_0", "rgbd_1")}
     Sensing(spaces.Dict(clipped), nearer, 2, STEP)  # as a float32, 0.3 is 0.30000001
 
 
@@ -144,6 +144,9 @@ def test_what_cannot_be_sensed_is_refused(encoder: FrozenDepthEncoder) -> None:
         Sensing(SPACE, encoder, 2, STEP, ("vle",))
     with pytest.raises(PoiseError, match="policy.encoder is to encode rgbd_0, rgbd_1, for which policy.encoders has"):
         Sensing(SPACE, encoder, 2, STEP, learned=["rgbd_0", "rgbd_1"])
+    ageless = spaces.Dict({name: part for name, part in SPACE.items() if name != "relative_image_timestamp"})
+    with pytest.raises(PoiseError, match="takes rgbd_0, rgbd_1, but .* their age, 'relative_image_timestamp' of shape"):
+        Sensing(ageless, encoder, 2, STEP)
     with pytest.raises(PoiseError, match="no policy for the observation observation of Discrete"):
         Sensing(spaces.Discrete(3), None, 2, STEP)
 

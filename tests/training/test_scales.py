@@ -8,10 +8,12 @@ import pytest
 from worlds import Counting
 
 from poise.config import parse
+from poise.fusion.scales import Dwarfed
 from poise.training.config import RunConfig
 from poise.training.logging import read_progress
 from poise.training.runner import Runner
 from poise.training.runs import start_run
+from poise.training.scales import advice
 
 GROUPS = {"modalities": {"once": ["count"], "again": ["twice"]}}
 
@@ -62,6 +64,22 @@ def test_who_is_dwarfed_is_named_once(tmp_path: Path, monkeypatch: pytest.Monkey
     [warning] = trained(tmp_path, monkeypatch, fusion=fusion, normalize_observations=False)
     assert warning.startswith("warning: at step 16 the features of 'again' are 1e+03 times as large as those of 'once'")
     assert warning.endswith("so 'once' hardly counts; set policy.normalize_observations to true")
+
+
+@pytest.mark.parametrize(
+    ("sizes", "words"),
+    [
+        ([], "policy.fusion.hidden_sizes gives each modality a network"),
+        ([4], "a lower learning rate keeps them closer"),
+    ],
+)
+def test_advice_is_of_what_has_not_been_done(sizes: list[int], words: str) -> None:
+    policy = {"fusion": GROUPS | {"name": "concat", "hidden_sizes": sizes}}
+    assert words in advice(parse(RunConfig, {"policy": policy}, "test").policy, Dwarfed("once", "again", 1000.0))
+    assert "set policy.normalize_observations" in advice(
+        parse(RunConfig, {"policy": policy | {"normalize_observations": False}}, "test").policy,
+        Dwarfed("once", "again", 1000.0),
+    )
 
 
 def test_one_modality_alone_dwarfs_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,8 +1,11 @@
 """The extractor that a configuration asks for."""
 
-from poise.fusion.config import AnyFusionConfig
+from collections.abc import Mapping
+from typing import Any
+
+from poise.config import Config, parse
+from poise.fusion.config import AnyFusionConfig, FusionConfig
 from poise.fusion.language import VisionLanguageAction
-from poise.fusion.modalities import Shapes
 from poise.fusion.patterns import (
     ConcatFusion,
     CrossAttention,
@@ -13,6 +16,7 @@ from poise.fusion.patterns import (
     TransformerFusion,
     WeightedSum,
 )
+from poise.fusion.segments import ObsSegments
 
 _PATTERNS: dict[str, type[FusionExtractor]] = {
     "concat": ConcatFusion,
@@ -26,10 +30,23 @@ _PATTERNS: dict[str, type[FusionExtractor]] = {
 }
 
 
-def build_fusion(shapes: Shapes, config: AnyFusionConfig) -> FusionExtractor:
-    """The extractor that a configuration describes, for components of these shapes.
+class _Settings(Config):
+    """What a user passes."""
+
+    fusion: AnyFusionConfig
+
+
+def build_fusion(
+    shapes: Mapping[str, int | tuple[int, ...]], fusion: AnyFusionConfig | Mapping[str, Any]
+) -> FusionExtractor:
+    """The extractor that settings describe, for components of these shapes.
+
+    Args:
+        shapes: name to shape of every component; an integer n stands for (n,).
+        fusion: `name` and settings, as `policy.fusion` has them in a configuration.
 
     Raises:
-        InvalidValueError: they do not go together.
+        InvalidValueError: there is no such way or setting, or it does not fit the shapes.
     """
-    return _PATTERNS[config.name](shapes, config)  # type: ignore[arg-type]
+    config = fusion if isinstance(fusion, FusionConfig) else parse(_Settings, {"fusion": dict(fusion)}, "fusion").fusion
+    return _PATTERNS[config.name](ObsSegments(shapes).shapes, config)  # type: ignore[arg-type]

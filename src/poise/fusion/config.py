@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from poise.config import Config
+from poise.nn.precision import MixedPrecision
 from poise.nn.settings import Activation, Width, Widths, check_convolutions
 
 
@@ -16,13 +17,19 @@ class PatchConfig(Config):
     kernel_sizes: Widths = Field((8, 4), description="of the convolutions")
     strides: Widths = Field((4, 2), description="of the convolutions")
     patch_size: int = Field(16, ge=1, description="pixels along each side of a patch")
-    precision: Literal["float32", "bfloat16"] = Field(
-        "float32", description="of the multiplications; bfloat16 is faster where the processor has it, and coarser"
+    precision: MixedPrecision = Field(
+        "float32",
+        description="of the multiplications; auto is bfloat16, faster and coarser, where the processor has it",
     )
 
     @model_validator(mode="after")
     def _one_for_each(self) -> Self:
         check_convolutions(self.channels, self.kernel_sizes, self.strides)
+        usual = PatchConfig.model_fields
+        other = ("patch_size",) if self.kind == "cnn" else ("channels", "kernel_sizes", "strides")
+        for name in other:
+            if getattr(self, name) != usual[name].default:
+                raise ValueError(f"{name} changes nothing of kind '{self.kind}'")
         return self
 
 
@@ -31,7 +38,7 @@ class ModalityDropoutConfig(Config):
 
     prob: float = Field(0.1, ge=0, lt=1, description="of each modality in each sample, drawn apart")
     spare: tuple[str, ...] | None = Field(
-        None, description="modalities that are never withheld; by default the body, or the one that asks, and language"
+        None, description="modalities that are never withheld; by default all that hold no camera or image"
     )
 
 
@@ -71,12 +78,24 @@ class ConcatFusionConfig(FusionConfig):
     hidden_sizes: Widths = Field((), description="of a network for each modality; none leaves vectors as they are")
     width: Width = Field(32, description="numbers that an image becomes where there are no hidden sizes")
 
+    @model_validator(mode="after")
+    def _one_width(self) -> Self:
+        if self.hidden_sizes and self.width != ConcatFusionConfig.model_fields["width"].default:
+            raise ValueError("width changes nothing where there are hidden_sizes, of which the last is the width")
+        return self
+
 
 class EarlyFusionConfig(FusionConfig):
     """Everything side by side first, and one encoder of all."""
 
     name: Literal["early"] = Field("early", description="of the way of fusing")
     hidden_sizes: Widths = Field((128, 64), min_length=1, description="of the encoder; the last are the features")
+
+    @model_validator(mode="after")
+    def _pixels_as_they_are(self) -> Self:
+        if self.images != PatchConfig():
+            raise ValueError("images changes nothing of 'early', which takes pixels as they are")
+        return self
 
 
 class WeightedSumConfig(FusionConfig):

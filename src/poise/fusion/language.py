@@ -9,10 +9,10 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from poise.errors import InvalidValueError, did_you_mean
+from poise.errors import InvalidValueError
 from poise.fusion.attention import Attention
 from poise.fusion.config import VisionLanguageActionConfig
-from poise.fusion.modalities import Modalities, Shapes
+from poise.fusion.modalities import Modalities, Shapes, check_modality
 from poise.fusion.patterns import FusionExtractor, Tokens, apart
 from poise.fusion.segments import AnyComponent, component
 from poise.nn.frames import dense
@@ -52,11 +52,7 @@ class VisionLanguageAction(FusionExtractor):
         modalities = Modalities(shapes, config, config.width, several=True)
         names = modalities.names
         for setting, name in (("language", config.language), ("query", config.query)):
-            if name not in names:
-                raise InvalidValueError(
-                    f"policy.fusion.{setting} is '{name}'{did_you_mean(name, names)}; the modalities are "
-                    f"{', '.join(names)}"
-                )
+            check_modality(f"policy.fusion.{setting}", name, names)
         if config.language == config.query:
             raise InvalidValueError(f"policy.fusion.language and query are both '{config.query}'; they must be two")
         for name, shape in modalities.groups[config.language].shapes.items():

@@ -7,7 +7,7 @@ rgbd_0 ────────► camera ► convolutions, or patches ───
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,7 @@ from poise.fusion.config import FusionConfig, PatchConfig
 from poise.fusion.segments import AnyComponent, ObsSegments, checked, component
 from poise.nn import Conv2dModel, MlpModel, has_channels_last
 from poise.nn.frames import Frames, encode
+from poise.nn.precision import is_low
 from poise.nn.settings import can_name_network
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -28,28 +29,47 @@ BODY = "body"
 
 def default_groups(shapes: Shapes) -> dict[str, tuple[str, ...]]:
     """Images, cameras (also where an encoder has made features of them) and the instruction one each; then the body."""
-    alone = [name for name, shape in shapes.items() if len(shape) == 3 or name in (*CAMERAS, INSTRUCTION)]
+    alone = [name for name, shape in shapes.items() if _is_seen(name, shape) or name == INSTRUCTION]
     rest = tuple(name for name in shapes if name not in alone)
     return ({BODY: rest} if rest else {}) | {name: (name,) for name in alone}
 
 
-def spared(config: FusionConfig, names: Sequence[str]) -> list[str]:
-    """Modalities that are never withheld, of these.
+def _is_seen(name: str, shape: tuple[int, ...]) -> bool:
+    """Whether a component is an image, or what a frozen encoder has made of a camera's."""
+    return len(shape) == 3 or name in CAMERAS
+
+
+def spared(config: FusionConfig, groups: Mapping[str, ObsSegments]) -> list[str]:
+    """Modalities that are never withheld, of these: by default all but those that hold images or cameras' features.
 
     Raises:
-        InvalidValueError: one that is named is not there.
+        InvalidValueError: one that is named is not there, or by default all would be spared.
     """
     if config.dropout is None:
-        return list(names)
+        return list(groups)
     if config.dropout.spare is None:
-        return [name for name in names if name in (getattr(config, "query", BODY), getattr(config, "language", None))]
-    unknown = [name for name in config.dropout.spare if name not in names]
-    if unknown:
-        raise InvalidValueError(
-            f"policy.fusion.dropout.spare names '{unknown[0]}'{did_you_mean(unknown[0], names)}; the modalities are "
-            f"{', '.join(names)}"
-        )
+        blind = [name for name, group in groups.items() if not any(map(_is_seen, group.shapes, group.shapes.values()))]
+        if len(blind) == len(groups):
+            raise InvalidValueError(
+                "policy.fusion.dropout withholds cameras and images, and there is none; name what it is to spare of "
+                f"{', '.join(groups)} in policy.fusion.dropout.spare"
+            )
+        return blind
+    for name in config.dropout.spare:
+        check_modality("policy.fusion.dropout.spare", name, groups)
     return list(config.dropout.spare)
+
+
+def check_modality(setting: str, name: str, names: Collection[str]) -> None:
+    """A setting must name one of the modalities.
+
+    Raises:
+        InvalidValueError: there is none of that name.
+    """
+    if name not in names:
+        raise InvalidValueError(
+            f"{setting} names '{name}'{did_you_mean(name, names)}; the modalities are {', '.join(names)}"
+        )
 
 
 def grouped(shapes: Shapes, modalities: Mapping[str, Sequence[str]] | None) -> dict[str, ObsSegments]:
@@ -62,6 +82,12 @@ def grouped(shapes: Shapes, modalities: Mapping[str, Sequence[str]] | None) -> d
     Raises:
         InvalidValueError: a component is unknown or in no modality, or an image is not alone in its own.
     """
+    strange = [name for name, shape in shapes.items() if len(shape) > 3]
+    if strange:
+        raise InvalidValueError(
+            f"no modality can take '{strange[0]}' of shape {shapes[strange[0]]}; they are made of numbers, vectors, "
+            "tables of numbers, and images of three axes"
+        )
     modalities = default_groups(shapes) if modalities is None else modalities
     for modality, names in modalities.items():
         if not can_name_network(modality):
@@ -147,13 +173,15 @@ class ImageTokens(nn.Module):
         super().__init__()
         self.name, self.shape, self.width = name, shape, sizes[-1]
         self._channels_last = has_channels_last(shape)
-        self._mixed = config.precision == "bfloat16"
+        self._mixed = is_low(config.precision)
         height, breadth, channels = shape if self._channels_last else (*shape[1:], shape[0])
         self.layers: Conv2dModel | nn.Conv2d
         if config.kind == "vit":
             if height % config.patch_size or breadth % config.patch_size:
+                fitting = [n for n in range(1, min(height, breadth) + 1) if height % n == 0 and breadth % n == 0]
                 raise InvalidValueError(
-                    f"policy.fusion.images.patch_size of {config.patch_size} does not divide '{name}' of shape {shape}"
+                    f"policy.fusion.images.patch_size of {config.patch_size} does not divide '{name}' of shape "
+                    f"{shape}; these do: {', '.join(map(str, fitting))}"
                 )
             self.layers = nn.Conv2d(channels, self.width, config.patch_size, config.patch_size)
             self.grid, depth = (height // config.patch_size, breadth // config.patch_size), self.width
@@ -164,7 +192,8 @@ class ImageTokens(nn.Module):
             self.grid, depth = self.layers.conv_out_resolution(height, breadth), config.channels[-1]
             if min(self.grid) < 1:
                 raise InvalidValueError(
-                    f"nothing is left of '{name}' of shape {shape} after the convolutions of policy.fusion.images"
+                    f"nothing is left of '{name}' of shape {shape} after the convolutions of policy.fusion.images, of "
+                    f"kernel_sizes {list(kernels)} and strides {list(strides)}; choose smaller ones, or 'kind: vit'"
                 )
         places = math.prod(self.grid)
         self.spatial = spatial
@@ -185,11 +214,11 @@ class ImageTokens(nn.Module):
 
 
 class _Finite(nn.Module):
-    """Zeros for what is not a number."""
+    """Zeros for what is no finite number."""
 
     def forward(self, images: Tensor) -> Tensor:
         """(..., *shape) to the same."""
-        return images.nan_to_num(0.0)
+        return images.nan_to_num(0.0, 0.0, 0.0)
 
 
 _FINITE = _Finite()
@@ -235,7 +264,7 @@ class Modalities(nn.Module):
         self.widths: dict[str, int] = {name: encoder.width for name, encoder in self.encoders.items()}  # type: ignore[misc]
         self.counts: dict[str, int] = {name: encoder.count for name, encoder in self.encoders.items()}  # type: ignore[misc]
         self.missing = nn.ParameterDict(
-            {name: nn.Parameter(torch.zeros(self.widths[name])) for name in _learned(config, self.names)}
+            {name: nn.Parameter(torch.zeros(self.widths[name])) for name in _learned(config, self.groups)}
         )
 
     def forward(self, components: Mapping[str, AnyComponent], missing: Tensor | None = None) -> dict[str, Tensor]:
@@ -295,9 +324,9 @@ class Modalities(nn.Module):
         return self.missing[name] if name in self.missing else torch.zeros_like(tokens)
 
 
-def _learned(config: FusionConfig, names: Sequence[str]) -> list[str]:
+def _learned(config: FusionConfig, groups: Mapping[str, ObsSegments]) -> list[str]:
     """Modalities that are withheld at times, so that what stands for them can be learned."""
     if config.missing == "zeros" or config.dropout is None:
         return []
-    never = spared(config, names)
-    return [name for name in names if name not in never]
+    never = spared(config, groups)
+    return [name for name in groups if name not in never]

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from poise.errors import InvalidValueError, did_you_mean
+from poise.errors import InvalidValueError
 from poise.fusion.attention import Attention, AttentionPooling, TransformerLayer
 from poise.fusion.config import (
     ConcatFusionConfig,
@@ -21,7 +21,7 @@ from poise.fusion.config import (
     TransformerFusionConfig,
     WeightedSumConfig,
 )
-from poise.fusion.modalities import Modalities, Shapes, grouped
+from poise.fusion.modalities import Modalities, Shapes, check_modality, grouped
 from poise.fusion.segments import AnyComponent, ObsSegments
 from poise.nn import MlpModel
 
@@ -172,11 +172,7 @@ class CrossAttention(FusionExtractor):
     def __init__(self, shapes: Shapes, config: CrossAttentionConfig) -> None:
         modalities = Modalities(shapes, config, config.width, several=True)
         super().__init__(modalities, 2 * config.width)
-        if config.query not in modalities.names:
-            raise InvalidValueError(
-                f"policy.fusion.query is '{config.query}'{did_you_mean(config.query, modalities.names)}; the "
-                f"modalities are {', '.join(modalities.names)}"
-            )
+        check_modality("policy.fusion.query", config.query, modalities.names)
         self.query = config.query
         self.others = tuple(name for name in modalities.names if name != config.query)
         if not self.others:

@@ -113,6 +113,7 @@ class FrameStream:
         """
         if self._images is None or self._images.shape != images.shape:
             fresh = torch.ones(len(images), dtype=torch.bool)
+            self._memo.forget()
         elif fresh is None:
             fresh = torch.ne(images, self._images).flatten(1).any(dim=1)
         self._images = images

@@ -7,8 +7,7 @@ whatever batch it comes in.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -90,9 +89,3 @@ def has_fused_convolution() -> bool:
     """Whether this build of torch has oneDNN's convolution with a fused activation."""
     names = ("_convolution_pointwise", "_reorder_convolution_weight")
     return all(hasattr(torch.ops.mkldnn, name) for name in names)
-
-
-def multiplies_bfloat16() -> bool:
-    """Whether this CPU has instructions for bfloat16; without them it is emulated, and slower than float32."""
-    capabilities: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # absent before torch 2.10
-    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") or capabilities.get("bf16"))

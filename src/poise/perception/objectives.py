@@ -8,10 +8,10 @@ from typing import Literal, NamedTuple, Protocol, Self
 from pydantic import Field, model_validator
 
 from poise.config import Config
+from poise.nn.precision import MixedPrecision, is_low
 from poise.nn.settings import Width, Widths
 from poise.perception.autoencoder import DepthDecoder, DepthEncoder
 from poise.perception.contrastive import COLDEST, HOTTEST
-from poise.perception.folded import multiplies_bfloat16
 
 
 class ContrastiveConfig(Config):
@@ -49,7 +49,7 @@ class PretrainConfig(Config):
         default=6000, ge=10, description="most images used, drawn at random, held-out ones included"
     )
     latent: int = Field(default=20, ge=1, description="numbers an image is squeezed into")
-    precision: Literal["auto", "float32", "bfloat16"] = Field(
+    precision: MixedPrecision = Field(
         default="auto", description="of the training; auto: bfloat16 where the CPU multiplies it natively"
     )
     threads: int = Field(
@@ -70,7 +70,7 @@ class PretrainConfig(Config):
     @property
     def low_precision(self) -> bool:
         """Whether convolutions are computed in bfloat16 while they learn."""
-        return self.precision == "bfloat16" or (self.precision == "auto" and multiplies_bfloat16())
+        return is_low(self.precision)
 
 
 class Scores(NamedTuple):

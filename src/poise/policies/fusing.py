@@ -5,7 +5,7 @@ components ──► (encoders) ──► fusion ──► features ──► (m
              modalities that are missing: cameras that are told to be, and some withheld at random while it learns
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
@@ -36,7 +36,7 @@ class FusionMixin(ActorCritic):
         if role == "actor":
             self.fusion = build_fusion(segments.shapes, self._fusion_config)
             self._fused_of = segments
-            self._withheld = _withheld(self._fusion_config, self.fusion.modalities.names)
+            self._withheld = _withheld(self._fusion_config, self.fusion.modalities.groups)
         elif self.config.critic_encoders == "own":
             self.critic_fusion = _critics(segments.shapes, self._fusion_config)
         elif self.config.critic_encoders == "shared" and segments.shapes != self._fused_of.shapes:
@@ -64,7 +64,14 @@ class FusionMixin(ActorCritic):
         """(..., M) bool which modalities not to look at: what is told to be missing, and what is withheld."""
         told = _told(look, self.fusion)
         withheld = look.observation.get(MISSING) if role == "actor" else None
-        return told if withheld is None else withheld if told is None else told | withheld
+        if withheld is None or told is None:
+            return told if withheld is None else withheld  # which the extractor checks
+        if withheld.shape != told.shape:
+            raise InvalidValueError(
+                f"'{MISSING}' must be of shape {tuple(told.shape)}, for {', '.join(self.fusion.modalities.names)}, "
+                f"got {tuple(withheld.shape)}"
+            )
+        return told | withheld
 
     def prepare(self, observation: AnyObservation) -> TensorObservation:
         prepared = super().prepare(observation)
@@ -96,12 +103,12 @@ class FusionMixin(ActorCritic):
                 )
 
 
-def _withheld(config: AnyFusionConfig, names: Sequence[str]) -> Tensor | None:
+def _withheld(config: AnyFusionConfig, groups: Mapping[str, ObsSegments]) -> Tensor | None:
     """(M,) how often each modality is withheld from the actor while it learns; None where none is."""
     if config.dropout is None:
         return None
-    never = spared(config, names)
-    return torch.tensor([0.0 if name in never else config.dropout.prob for name in names], device="cpu")
+    never = spared(config, groups)
+    return torch.tensor([0.0 if name in never else config.dropout.prob for name in groups], device="cpu")
 
 
 def _told(look: Look, fusion: FusionExtractor) -> Tensor | None:

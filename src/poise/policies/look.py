@@ -36,10 +36,20 @@ def as_tensor(value: Any) -> Tensor:
 
 
 def told_missing(observation: TensorObservation) -> dict[str, Tensor]:
-    """{camera: (...,) bool} in which samples it gives nothing, if the environment tells; else {}."""
+    """{camera: (...,) bool} in which samples it gives nothing, if the environment tells; else {}.
+
+    Raises:
+        InvalidValueError: it tells of more cameras than there are, or of fewer.
+    """
     if MISSING_CAMERAS not in observation:
         return {}
-    return dict(zip(CAMERAS, observation[MISSING_CAMERAS].bool().unbind(-1), strict=True))
+    told = observation[MISSING_CAMERAS]
+    if told.shape[-1:] != (len(CAMERAS),):
+        raise InvalidValueError(
+            f"'{MISSING_CAMERAS}' must be of shape (..., {len(CAMERAS)}), for {', '.join(CAMERAS)}, "
+            f"got {tuple(told.shape)}"
+        )
+    return dict(zip(CAMERAS, told.bool().unbind(-1), strict=True))
 
 
 class Sequences(NamedTuple):

@@ -36,6 +36,11 @@ class ComponentMemoryMixin(ActorCritic):
         shapes = dict(segments.shapes)
         self._read[role] = ObsSegments({name: shapes[name] for name in self._remembered(role)})
         for name, shape in self._read[role].shapes.items():
+            if len(shape) == 3:
+                raise InvalidValueError(
+                    f"policy.memories.{name}: '{name}' of shape {shape} is an image, whose pixels nobody remembers one "
+                    f"by one; encode it first (policy.encoders.{name}, or policy.encoder)"
+                )
             config = self.config.memories[name]
             if role == "actor" or self.config.critic_encoders == "own":
                 networks = self.memories if role == "actor" else self.critic_memories

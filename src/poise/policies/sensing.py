@@ -77,6 +77,7 @@ class Sensing:
             _check_used(images, [name for name in self._names if name in learned and name in CAMERAS])
             _check_images({name: components[name] for name in images}, encoder)
             _check_depths(space, images, encoder.max_depth)
+            _check_ages(images, components)
         self._cameras: EncodedCameras | None = None
         if encoder is not None and images:
             stack = components[images[0]][0] // encoder.spec.channels
@@ -115,6 +116,11 @@ class Sensing:
             return None
         before, self._ages = self._ages, image_ages(observation)
         return are_fresh(self._ages, before, self._control_step)
+
+    @property
+    def frames(self) -> tuple[str, ...]:
+        """Components that are held as images, each once for all the steps that it lasts."""
+        return tuple(self._streams)
 
     def forget(self) -> None:
         """Have all images encoded anew by the policy, whatever came before."""
@@ -233,6 +239,15 @@ def _check_depths(space: spaces.Space[Any], images: Collection[str], max_depth: 
             f"the encoder learned from depth images clipped at {max_depth:g} m, but these are at "
             f"{', '.join(f'{clip:g}' for clip in sorted(clips))} m; pretrain one on images of these cameras, or set "
             "env.options.cameras.max_depth to its"
+        )
+
+
+def _check_ages(images: Collection[str], components: Collection[str]) -> None:
+    """How old images are says which of them the encoder has seen already."""
+    if images and AGE not in components:
+        raise InvalidValueError(
+            f"the encoder takes {', '.join(images)}, but the observation does not tell their age, '{AGE}' of shape "
+            f"(1,), s; it holds {', '.join(components)}"
         )
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from poise.fusion.config import ConcatFusionConfig
 from poise.fusion.scales import Dwarfed, dwarfed, root_mean_squares
+from poise.policies.config import PolicyConfig
 from poise.policies.watching import meeting_features
 from poise.training.callbacks import Callback, is_due
 
@@ -34,15 +36,19 @@ class FeatureScalesCallback(Callback):
         for each in dwarfed(scales):
             if each.small not in self._warned:
                 self._warned.add(each.small)
-                runner.say(f"warning: at step {runner.step:,} {each}{_advice(runner, each)}")
+                runner.say(f"warning: at step {runner.step:,} {each}{advice(runner.config.policy, each)}")
 
 
-def _advice(runner: Runner, found: Dwarfed) -> str:
+def advice(policy: PolicyConfig, found: Dwarfed) -> str:
     """What can be done about it."""
-    policy = runner.config.policy
     if found.ratio == float("inf"):
         return ", so it tells the actor nothing"
-    remedy = "a policy.fusion with a network for each modality brings them to one scale"
     if not policy.normalize_observations:
         remedy = "set policy.normalize_observations to true"
+    elif policy.fusion is None:
+        remedy = "a policy.fusion with a network for each modality brings them to one scale"
+    elif isinstance(policy.fusion, ConcatFusionConfig) and not policy.fusion.hidden_sizes:
+        remedy = "policy.fusion.hidden_sizes gives each modality a network, which brings them to one scale"
+    else:
+        remedy = "that is what their networks have made of them; a lower learning rate keeps them closer"
     return f", so '{found.small}' hardly counts; {remedy}"
