@@ -26,15 +26,23 @@ CODES = {"rgbd_0": (20,), "rgbd_1": (20,)}
 IMAGES = {"rgbd_0": (1, 64, 64), "rgbd_1": (1, 64, 64)}
 NETWORK = {"hidden_sizes": [128, 128], "activation": "elu"}
 SAMPLES = 256
+TOLD = {"goal": ["goal"], "body": [name for name in FELT if name != "goal"], "rgbd_0": ["rgbd_0"], "rgbd_1": ["rgbd_1"]}
+"""With the goal for an instruction."""
 KINDS: dict[str, dict[str, Any]] = {
     "none (side by side)": {},
     "concat": {"fusion": {"name": "concat", "hidden_sizes": [32]}},
-    "early": {"fusion": {"name": "early"}},
-    "weighted_sum": {"fusion": {"name": "weighted_sum"}},
-    "shared_encoder": {"fusion": {"name": "shared_encoder"}},
-    "cross_attention": {"fusion": {"name": "cross_attention"}},
-    "hierarchical_attention": {"fusion": {"name": "hierarchical_attention"}},
-    "transformer": {"fusion": {"name": "transformer"}},
+    **{
+        name: {"fusion": {"name": name}}
+        for name in (
+            "early",
+            "weighted_sum",
+            "shared_encoder",
+            "cross_attention",
+            "hierarchical_attention",
+            "transformer",
+        )
+    },
+    "vision_language_action": {"fusion": {"name": "vision_language_action", "language": "goal", "modalities": TOLD}},
 }
 Shapes = dict[str, tuple[int, ...]]
 

@@ -1,0 +1,138 @@
+"""What sight is worth on rough ground, and each way of fusing it with what is felt.
+
+    python benchmarks/ablation.py --teacher runs/rough_teacher [--only blind concat] [--seeds 0 1 2] [--threads 1]
+
+Students that differ in nothing but what they sense and how they fuse it learn from the same teacher
+(configs/ballbot/rough_student.yaml), each seed in a run of its own, `runs/ablation/WAY/SEED`. Runs that are there
+already are not trained again, ones that were interrupted go on, and two processes may share the ways by `--only`. All
+are judged on the same unseen terrains. The interval of a way is Student's over its seeds: it holds what chance in
+training makes, too. `minutes` are those of one training, on so many cores as `--threads` says, whatever else the
+machine did.
+"""
+
+import argparse
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+from _table import report
+
+from poise.config import apply_overrides, load_yaml, parse
+from poise.training.comparison import contender, load_comparison, measure, save_comparison
+from poise.training.config import RunConfig
+from poise.training.logging import read_progress
+from poise.training.runs import resume_run, start_run
+from poise.training.statistics import mean_interval
+from poise.training.stopwatch import SECONDS
+from poise.training.trained import is_run
+
+CONFIG = Path("configs/ballbot/rough_student.yaml")
+JUDGED = "unseen.json"
+FELT = ["orientation", "angular_vel", "vel", "motor_state", "actions", "goal"]
+SEEN = ["rgbd_0", "rgbd_1"]
+NOT_FUSED = {"policy.fusion": "null"}
+
+
+def _fused(name: str, **settings: Any) -> dict[str, str]:
+    """As configs/ballbot/fusion has it, but for some settings."""
+    shipped = load_yaml(CONFIG.parent / f"fusion/{name}.yaml")["policy"]["fusion"]
+    return {"policy.fusion": json.dumps(shipped | settings)}
+
+
+TOLD = {"told": ["goal"], "body": FELT[:-1], **{name: [name] for name in SEEN}}
+OWN = {"policy.encoder": "null", "policy.encoder_precision": "float32"}
+WAYS: Mapping[str, Mapping[str, str]] = {
+    "blind": NOT_FUSED | OWN | {"env.options.cameras.enabled": "false", "policy.observations": json.dumps(FELT)},
+    "depth only": NOT_FUSED | {"policy.observations": json.dumps(["goal", *SEEN])},
+    "none": NOT_FUSED,
+    "concat": _fused("concat"),
+    "early": _fused("early"),
+    "weighted_sum": _fused("weighted_sum"),
+    "shared_encoder": _fused("shared_encoder"),
+    "cross_attention": _fused("cross_attention"),
+    "hierarchical_attention": _fused("hierarchical_attention"),
+    "transformer": _fused("transformer"),
+    "vision_language_action": _fused("vision_language_action", language="told", modalities=TOLD),
+    "concat, dropout": _fused("concat", dropout={"prob": 0.2}),
+    "concat, own encoder": _fused("concat") | OWN,
+    "cross_attention, own encoder": _fused("cross_attention") | OWN,
+}
+"""Settings of the configuration by the way's name; what is told to vision_language_action is the goal."""
+
+
+def train(way: str, seed: int, folder: Path, options: argparse.Namespace) -> None:
+    """Train one student, or what is left of its training."""
+    if is_run(folder):
+        resume_run(folder).train()
+        return
+    changes = {
+        "seed": str(seed),
+        "threads": str(options.threads),
+        "update_threads": str(options.threads),
+        "algorithm.teacher": str(options.teacher),
+        "policy.encoder": str(options.encoder),
+        **WAYS[way],
+    }
+    config = parse(RunConfig, apply_overrides(load_yaml(CONFIG), changes), f"{CONFIG} for {way}")
+    start_run(config, folder).train()
+
+
+def judge(folder: Path, episodes: int, seed: int) -> dict[str, Any]:
+    """What a student reaches on unseen terrains, from its run if these were asked before of the same weights."""
+    rival, path = contender(str(folder)), folder / JUDGED
+    if path.exists():
+        known: dict[str, Any] = load_comparison(path)[rival.name]
+        summary: dict[str, Any] = known["summary"]
+        if (known["weights"], summary["seed"], summary["episodes"]) == (rival.weights, seed, episodes):
+            return summary
+    evaluation = measure(rival, episodes, seed)
+    save_comparison(path, [rival], {rival.name: evaluation})
+    return evaluation.summary()
+
+
+def minutes(folder: Path) -> float:
+    """How long a training took, rollouts and updates."""
+    return float(np.nanmax(read_progress(folder)[SECONDS])) / 60.0
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--teacher", type=Path, required=True, help="run of configs/ballbot/rough_teacher.yaml")
+    parser.add_argument("--encoder", type=Path, default=Path("models/ballbot/encoder"), help="of the cameras' images")
+    parser.add_argument("--only", nargs="+", choices=WAYS, default=list(WAYS), metavar="WAY", help=", ".join(WAYS))
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of the trainings")
+    parser.add_argument("--threads", type=int, default=1, help="of each training")
+    parser.add_argument("--episodes", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=12_000_000, help="of the first episode")
+    parser.add_argument("--folder", type=Path, default=Path("runs/ablation"), help="for the runs")
+    parser.add_argument("--json", type=Path, help="file for the results")
+    options = parser.parse_args()
+    rows, results = [], {}
+    for way in options.only:
+        folders = [options.folder / way.replace(", ", "_").replace(" ", "_") / str(seed) for seed in options.seeds]
+        for seed, folder in zip(options.seeds, folders, strict=True):
+            train(way, seed, folder, options)
+        found = [judge(folder, options.episodes, options.seed) for folder in folders]
+        took = fmean(map(minutes, folders))
+        results[way] = {"seeds": found, "minutes": took}
+        rows.append([way, *_shown(found), f"{took:.1f}"])
+    title = f"{options.episodes} unseen terrains from seed {options.seed}, {len(options.seeds)} trainings each"
+    columns = ("way", "return", "of each seed", "survives, %", "speed, m/s", "minutes")
+    report(title, columns, rows, results, options.json, ("poise", "mujoco", "torch"))
+
+
+def _shown(found: list[dict[str, Any]]) -> list[str]:
+    """Means over the seeds, of returns with their interval."""
+    returns = [one["return"]["mean"] for one in found]
+    low, high = mean_interval(returns)
+    survives = 100.0 * fmean(one["success_rate"]["mean"] for one in found)
+    speed = fmean(one["speed"]["mean"] for one in found)
+    each = ", ".join(f"{value:.1f}" for value in returns)
+    return [f"{fmean(returns):.1f} ({low:.1f} to {high:.1f})", each, f"{survives:.1f}", f"{speed:.3f}"]
+
+
+if __name__ == "__main__":
+    main()
