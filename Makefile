@@ -30,8 +30,8 @@ demo: $(RUNTIME)  ## do the main job: depth images, encoder, training, evaluatio
 
 test: lint docs pytest  ## check style, types, the guide and the behaviour
 
-pytest: $(DEV)  ## the behaviour alone, files side by side
-	$(BIN)/python -m pytest -q --durations=10 --numprocesses=auto --maxprocesses=4 --dist=loadfile
+pytest: $(DEV)  ## the behaviour alone, tests side by side
+	$(BIN)/python -m pytest -q --durations=10 --numprocesses=auto --maxprocesses=4 --dist=worksteal
 
 lint: $(DEV)  ## ruff and mypy
 	$(BIN)/ruff check .

@@ -58,6 +58,17 @@ def test_it_learns_with_them(name: Any) -> None:
     assert_close(learner.policy.extract_features(seen), extractor.fusion(prepared))  # type: ignore[arg-type]
 
 
+def test_cameras_that_are_told_to_be_missing_are_not_looked_at() -> None:
+    parts = {"vel": (3,), "rgbd_0": (1, 36, 40), "rgbd_1": (1, 36, 40), "missing_cameras": (2,)}
+    space = spaces.Dict({name: spaces.Box(0, 1, shape) for name, shape in parts.items()})
+    extractor = FusionFeaturesExtractor(space, {"name": "weighted_sum", "width": 4})
+    seen = {name: torch.rand(5, *shape) for name, shape in parts.items()}
+    seen["missing_cameras"] = torch.tensor([0.0, 1.0]).expand(5, 2)
+    other = seen | {"rgbd_1": torch.rand(5, 1, 36, 40)}
+    assert torch.equal(extractor(seen), extractor(other))
+    assert not torch.equal(extractor(seen), extractor(seen | {"rgbd_0": other["rgbd_1"]}))
+
+
 def test_wrong_use() -> None:
     with pytest.raises(PoiseError, match="fusion is of mappings"):
         FusionFeaturesExtractor(spaces.Box(-1, 1, (3,)), {"name": "concat"})

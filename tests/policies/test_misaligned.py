@@ -13,8 +13,9 @@ from poise.config import parse
 from poise.errors import PoiseError
 from poise.fusion import ObsSegments
 from poise.policies import ActorCritic, ActorCriticRecurrent, PolicyConfig, build_policy
-from poise.policies.actor_critic import Components, Role, Shapes
+from poise.policies.actor_critic import Components, Shapes
 from poise.policies.look import Look, Sequences
+from poise.policies.sharing import Role
 
 SMALL = {"actor": {"hidden_sizes": [8]}, "critic": {"hidden_sizes": [8]}}
 OLD = {"position": (2,), "speed": (), "heights": (3, 4), "wind": (2,)}

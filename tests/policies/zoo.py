@@ -24,7 +24,7 @@ APART = {"observations": ["position", "heights"], "critic_observations": ["wind"
 STYLE = {"observations": ["position", "speed"], "hidden_sizes": [9]}
 FUSES = {"modalities": {"body": ["position", "speed"], "ground": ["heights"], "air": ["wind"]}}
 ATTENDS = FUSES | {"width": 8, "num_heads": 2}
-WITHHOLDS = {"dropout": {"prob": 0.4}}
+WITHHOLDS = {"dropout": {"prob": 0.4, "spare": ["body"]}}
 ZOO: dict[str, dict[str, Any]] = {
     "plain": {},
     "lstm": LSTM,
@@ -62,7 +62,8 @@ ZOO: dict[str, dict[str, Any]] = {
         "critic_encoders": "shared",
     },
     "vision, language and action, withheld": {
-        "fusion": ATTENDS | WITHHOLDS | {"name": "vision_language_action", "language": "air"}
+        "fusion": ATTENDS
+        | {"name": "vision_language_action", "language": "air", "dropout": {"prob": 0.4, "spare": ["air", "body"]}}
     },
     "vision, language and action, memory, critic without": {
         "fusion": ATTENDS | {"name": "vision_language_action", "language": "air"},

@@ -13,8 +13,10 @@ from gymnasium import spaces
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from torch import Tensor
 
+from poise.envs.vision import MISSING_CAMERAS
 from poise.errors import InvalidValueError
 from poise.fusion.building import build_fusion
+from poise.fusion.missing import missing_modalities
 
 
 class FusionFeaturesExtractor(BaseFeaturesExtractor):
@@ -23,7 +25,8 @@ class FusionFeaturesExtractor(BaseFeaturesExtractor):
     Args:
         observation_space: of the environment, a Dict of Box, Discrete (which Stable-Baselines3 gives as one-hot
             vectors), MultiDiscrete or MultiBinary.
-        fusion: `name` and settings, as `policy.fusion` has them in a configuration of poise; nothing is withheld.
+        fusion: `name` and settings, as `policy.fusion` has them in a configuration of poise; nothing is withheld, but
+            cameras that `missing_cameras` tells to be missing are.
 
     Raises:
         InvalidValueError: the space is another, or the settings do not fit it.
@@ -32,7 +35,7 @@ class FusionFeaturesExtractor(BaseFeaturesExtractor):
     def __init__(self, observation_space: spaces.Space[Any], fusion: Mapping[str, Any]) -> None:
         if not isinstance(observation_space, spaces.Dict):
             raise InvalidValueError(f"fusion is of mappings; the observation is {observation_space}")
-        shapes = {name: _shape(name, space) for name, space in observation_space.items()}
+        shapes = {name: _shape(name, space) for name, space in observation_space.items() if name != MISSING_CAMERAS}
         made = build_fusion(shapes, fusion)
         super().__init__(observation_space, features_dim=made.output_size)
         self.fusion, self._shapes = made, shapes
@@ -40,7 +43,8 @@ class FusionFeaturesExtractor(BaseFeaturesExtractor):
     def forward(self, observations: Mapping[str, Tensor]) -> Tensor:
         """{name: (B, *shape)} to (B, features_dim)."""
         # One-hot vectors of Discrete come as (B, n) or (B, 1, n).
-        features: Tensor = self.fusion({key: observations[key].reshape(-1, *to) for key, to in self._shapes.items()})
+        components = {name: observations[name].reshape(-1, *shape) for name, shape in self._shapes.items()}
+        features: Tensor = self.fusion(components, missing_modalities(observations, self.fusion.modalities.groups))
         return features
 
 

@@ -24,11 +24,41 @@ _TOLERANCE = 1e-4  # s; far above float32's rounding of an age, far below a simu
 Observation = Mapping[str, Any]
 
 
-class EncodedCameras:
-    """The camera features of `num_envs` robots, encoding only frames that are new.
+class ImageAges:
+    """When the images of `num_envs` environments are new ones.
 
-    While a robot's image stays the same its age grows by exactly `step_seconds` from one observation to the next; a
-    smaller age means a new frame. An age of 0 is always one, and so is the first image after a reset.
+    While an image stays the same its age grows by exactly `step_seconds` from one observation to the next; a smaller
+    age means a new one. An age of 0 is always one, and so is the first image after a reset.
+
+    Attributes:
+        latest: (num_envs,) s.
+    """
+
+    def __init__(self, num_envs: int, step_seconds: float) -> None:
+        self.latest = torch.full((num_envs,), torch.inf)  # older than any: everything is new at first
+        self._step_seconds = step_seconds
+
+    def fresh(self, observation: Observation) -> Tensor:
+        """(num_envs,) bool where the next observation, of `AGE` (num_envs, 1) s, holds new images."""
+        before, self.latest = self.latest, self._read(observation, len(self.latest))
+        return self._are_younger(self.latest, before)
+
+    def peek(self, observation: Observation, rows: Tensor) -> Tensor:
+        """(n,) bool where the next observation of these n environments would hold new images."""
+        return self._are_younger(self._read(observation, len(rows)), self.latest[rows])
+
+    def _are_younger(self, ages: Tensor, previous: Tensor) -> Tensor:
+        return ages < previous + self._step_seconds - _TOLERANCE
+
+    def _read(self, observation: Observation, count: int) -> Tensor:
+        ages = torch.as_tensor(observation[AGE]).reshape(-1).to("cpu", torch.float32, copy=True)
+        if len(ages) != count:
+            raise InvalidValueError(f"expected the image ages of {count} robots, got {len(ages)}")
+        return ages
+
+
+class EncodedCameras:
+    """The camera features of `num_envs` robots, encoding only frames that are new, as `ImageAges` tells.
 
     Args:
         encoder: for all cameras.
@@ -59,8 +89,7 @@ class EncodedCameras:
         self._threads = threads
         self._pool = _single_threaded_workers(threads) if threads > 1 else None
         self._features = torch.zeros(len(self.cameras), num_envs, stack * encoder.spec.latent)
-        # An infinite age is older than any: everything is new at first.
-        self._ages = torch.full((num_envs,), torch.inf)
+        self._ages = ImageAges(num_envs, step_seconds)
 
     @property
     def width(self) -> int:
@@ -73,10 +102,8 @@ class EncodedCameras:
         observation: images (N, channels, height, width) float32 for each camera, and `relative_image_timestamp`
         (N, 1) s. Call it once for every observation, in their order.
         """
-        ages = self._read_ages(observation, len(self._ages))
-        fresh = self._is_fresh(ages, self._ages)
+        fresh = self._ages.fresh(observation)
         self._features[:, fresh] = self._encode(observation, fresh)
-        self._ages = ages
         return {camera: features.clone() for camera, features in zip(self.cameras, self._features, strict=True)}
 
     def peek(self, observation: Observation, robots: Sequence[int] | np.ndarray | Tensor) -> dict[str, Tensor]:
@@ -88,15 +115,14 @@ class EncodedCameras:
         observation: the final observations of those n robots, stacked.
         """
         rows = torch.as_tensor(np.asarray(robots), dtype=torch.int64)
-        ages = self._read_ages(observation, len(rows))
-        fresh = self._is_fresh(ages, self._ages[rows])
+        fresh = self._ages.peek(observation, rows)
         features = self._features[:, rows]
         features[:, fresh] = self._encode(observation, fresh)
         return dict(zip(self.cameras, features, strict=True))
 
     def state(self) -> dict[str, Tensor]:
         """What a resumed run needs to continue bit for bit."""
-        return {"features": self._features.clone(), "ages": self._ages.clone()}
+        return {"features": self._features.clone(), "ages": self._ages.latest.clone()}
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
         """Continue from what `state` returned."""
@@ -108,16 +134,7 @@ class EncodedCameras:
                     "(cameras, robots, features per image)"
                 )
         self._features = state["features"].clone()
-        self._ages = state["ages"].clone()
-
-    def _is_fresh(self, ages: Tensor, previous: Tensor) -> Tensor:
-        return are_fresh(ages, previous, self.step_seconds)
-
-    def _read_ages(self, observation: Observation, count: int) -> Tensor:
-        ages = image_ages(observation)
-        if len(ages) != count:
-            raise InvalidValueError(f"expected the image ages of {count} robots, got {len(ages)}")
-        return ages
+        self._ages.latest = state["ages"].clone()
 
     def _encode(self, observation: Observation, fresh: Tensor) -> Tensor:
         """Features (cameras, fresh robots, latent): one call for all cameras, because the encoder works in blocks."""
@@ -133,16 +150,6 @@ class EncodedCameras:
             part = BLOCK * -(-blocks // self._threads)
             features = torch.cat(list(self._pool.map(self.encoder, images.split(part))))
         return features.to(self._features.device).view(len(self.cameras), int(fresh.sum()), self._features.shape[-1])
-
-
-def image_ages(observation: Observation) -> Tensor:
-    """(N,) s, of an observation that tells them."""
-    return torch.as_tensor(observation[AGE]).reshape(-1).to("cpu", torch.float32, copy=True)
-
-
-def are_fresh(ages: Tensor, previous: Tensor, step_seconds: float) -> Tensor:
-    """(N,) bool whose images are not those of a step before."""
-    return ages < previous + step_seconds - _TOLERANCE
 
 
 def _single_threaded_workers(count: int) -> ThreadPoolExecutor:

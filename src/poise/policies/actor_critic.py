@@ -13,7 +13,7 @@ at once; `act`, `act_inference`, `evaluate` and `reset` keep it in `hidden_state
 
 import copy
 from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from gymnasium import spaces
@@ -21,16 +21,17 @@ from torch import Tensor, nn
 
 from poise.errors import InvalidValueError, did_you_mean
 from poise.fusion import ConcatExtractor, ObsSegments
+from poise.fusion.missing import told_missing
 from poise.nn import ActionDistribution, CategoricalHead, GaussianHead, MlpModel, ValueScale, forget, orthogonal_
 from poise.policies.config import PolicyConfig
 from poise.policies.configured import Configured
-from poise.policies.look import AnyObservation, HiddenStates, Look, Sequences, TensorObservation, told_missing
+from poise.policies.look import AnyObservation, HiddenStates, Look, Sequences, TensorObservation
 from poise.policies.misaligned import Realignable
+from poise.policies.sharing import Role
 
 Shapes = Mapping[str, tuple[int, ...]]
 Components = dict[str, Any]
 """By name, (..., *shape): tensors, and images as `Frames`, too."""
-Role = Literal["actor", "critic"]
 ROLES: tuple[Role, Role] = ("actor", "critic")
 
 

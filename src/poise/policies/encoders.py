@@ -13,11 +13,12 @@ from poise.fusion import ObsSegments
 from poise.fusion.segments import AnyComponent
 from poise.nn import Conv2dHeadModel, MlpModel, has_channels_last
 from poise.nn.frames import encode
-from poise.policies.actor_critic import ActorCritic, Components, Role, Shapes
+from poise.policies.actor_critic import ActorCritic, Components, Shapes
 from poise.policies.config import EncoderConfig
 from poise.policies.configured import check_networks
 from poise.policies.look import AnyObservation, Look
 from poise.policies.recurrent import ActorCriticRecurrent
+from poise.policies.sharing import Role, are_shared, check_shared, has_its_own, takes_part
 
 
 class ComponentEncoder(nn.Module):
@@ -71,11 +72,10 @@ class EncoderActorCriticMixin(ActorCritic):
             check_networks("encoders", self.config.encoders, self.segments.values())
         shapes = dict(segments.shapes)
         for name in self._encoded(role):
-            if role == "critic" and self._shared:
-                self._check_shared(name)
+            if has_its_own(self.config, role):
+                self._encoders_of(role)[name] = ComponentEncoder(name, shapes[name], self.config.encoders[name])
             else:
-                made = ComponentEncoder(name, shapes[name], self.config.encoders[name])
-                (self.encoders if role == "actor" else self.critic_encoders)[name] = made
+                check_shared(f"'{name}'", *(self.segments[each].shapes.get(name) for each in ("critic", "actor")))
             shapes[name] = (self.config.encoders[name].latent_size,)
         return super().build_transform(ObsSegments(shapes), role)
 
@@ -97,33 +97,24 @@ class EncoderActorCriticMixin(ActorCritic):
 
     # --- parts ----------------------------------------------------------------------------------------------------
 
-    @property
-    def _shared(self) -> bool:
-        return self.config.critic_encoders == "shared"
-
     def _encoded(self, role: Role) -> list[str]:
         """Components that are encoded."""
-        encodes = role == "actor" or self.config.critic_encoders != "none"
+        encodes = takes_part(self.config, role)
         return [name for name in self.segments[role].shapes if encodes and name in self.config.encoders]
+
+    def _encoders_of(self, role: Role) -> nn.ModuleDict:
+        """That encode for a role."""
+        return self.critic_encoders if role == "critic" and has_its_own(self.config, role) else self.encoders
 
     def _latent(self, name: str, component: AnyComponent, look: Look, role: Role) -> Tensor:
         """A component's latent, worked out once where actor and critic share what they see and the encoder."""
-        encoders = self.encoders if role == "actor" or self._shared else self.critic_encoders
-        return look.once(self._known_as(name, role), lambda: encode(component, encoders[name]))
+        encoder = self._encoders_of(role)[name]
+        return look.once(self._known_as(name, role), lambda: encode(component, encoder))
 
     def _known_as(self, name: str, role: Role) -> str:
         """What a look calls a component's latent."""
-        reader = "both" if self._shared and self.reads_alike else role
+        reader = "both" if are_shared(self.config) and self.reads_alike else role
         return f"latent of {name} for {reader}"
-
-    def _check_shared(self, name: str) -> None:
-        """An encoder that both use reads the same of both."""
-        own, others = (self.segments[role].shapes.get(name) for role in ("critic", "actor"))
-        if own != others:
-            raise InvalidValueError(
-                f"policy.critic_encoders is 'shared', but '{name}' is {own} to the critic and "
-                f"{others or 'not there'} to the actor; set it to 'own' or 'none'"
-            )
 
     def critic_modules(self) -> list[nn.Module]:
         return [*super().critic_modules(), self.critic_encoders]

@@ -18,11 +18,12 @@ from torch import Tensor, nn
 from poise.errors import InvalidValueError
 from poise.fusion import ObsSegments
 from poise.nn import AnyMemory, MlpModel
-from poise.policies.actor_critic import ActorCritic, Components, Role, Shapes
+from poise.policies.actor_critic import ActorCritic, Components, Shapes
 from poise.policies.config import EstimatorConfig, MemoryConfig
 from poise.policies.look import AnyObservation, Look, TensorObservation
 from poise.policies.memories import build_memory, input_layers
 from poise.policies.recurrent import ActorCriticRecurrent
+from poise.policies.sharing import Role
 
 
 class StateEstimator(nn.Module):

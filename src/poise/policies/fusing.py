@@ -12,10 +12,12 @@ from torch import Tensor, nn
 
 from poise.errors import InvalidValueError
 from poise.fusion import AnyFusionConfig, FusionExtractor, ObsSegments, build_fusion
+from poise.fusion.missing import missing_modalities
 from poise.fusion.modalities import default_groups, spared
-from poise.policies.actor_critic import ActorCritic, Components, Role, Shapes
-from poise.policies.look import AnyObservation, Look, TensorObservation, told_missing
+from poise.policies.actor_critic import ActorCritic, Components, Shapes
+from poise.policies.look import AnyObservation, Look, TensorObservation
 from poise.policies.recurrent import ActorCriticRecurrent
+from poise.policies.sharing import Role, are_shared, has_its_own, takes_part
 
 FUSED = "fused"
 """Name of the one component that is left."""
@@ -37,32 +39,32 @@ class FusionMixin(ActorCritic):
             self.fusion = build_fusion(segments.shapes, self._fusion_config)
             self._fused_of = segments
             self._withheld = _withheld(self._fusion_config, self.fusion.modalities.groups)
-        elif self.config.critic_encoders == "own":
+        elif has_its_own(self.config, role):
             self.critic_fusion = _critics(segments.shapes, self._fusion_config)
-        elif self.config.critic_encoders == "shared" and segments.shapes != self._fused_of.shapes:
+        elif takes_part(self.config, role) and segments.shapes != self._fused_of.shapes:
             raise InvalidValueError(
                 "policy.critic_encoders is 'shared', but the critic sees other components than the actor; set it to "
                 "'own' or 'none'"
             )
-        fuses = role == "actor" or self.config.critic_encoders != "none"
-        width = (
-            self.critic_fusion if role == "critic" and self.config.critic_encoders == "own" else self.fusion
-        ).output_size
-        return super().build_transform(ObsSegments({FUSED: (width,)}) if fuses else segments, role)
+        if takes_part(self.config, role):
+            segments = ObsSegments({FUSED: (self._fusion_of(role).output_size,)})
+        return super().build_transform(segments, role)
 
     def transform(self, components: Components, look: Look, role: Role) -> Components:
-        if role == "critic" and self.config.critic_encoders == "own":
-            told = _told(look, self.critic_fusion)
-            components = {FUSED: look.once("fused for the critic", lambda: self.critic_fusion(components, told))}
-        elif role == "actor" or self.config.critic_encoders == "shared":
-            missing = self._missing(look, role)
-            reader = "both" if self.reads_alike and self._fusion_config.dropout is None else role
-            components = {FUSED: look.once(f"fused for {reader}", lambda: self.fusion(components, missing))}
+        if takes_part(self.config, role):
+            both = are_shared(self.config) and self.reads_alike and self._fusion_config.dropout is None
+            fusion, missing = self._fusion_of(role), self._missing(look, role)
+            fused = look.once(f"fused for {'both' if both else role}", lambda: fusion(components, missing))
+            return super().transform({FUSED: fused}, look, role)
         return super().transform(components, look, role)
+
+    def _fusion_of(self, role: Role) -> FusionExtractor:
+        """That fuses for a role."""
+        return self.critic_fusion if role == "critic" and has_its_own(self.config, role) else self.fusion
 
     def _missing(self, look: Look, role: Role) -> Tensor | None:
         """(..., M) bool which modalities not to look at: what is told to be missing, and what is withheld."""
-        told = _told(look, self.fusion)
+        told = missing_modalities(look.observation, self._fusion_of(role).modalities.groups)
         withheld = look.observation.get(MISSING) if role == "actor" else None
         if withheld is None or told is None:
             return told if withheld is None else withheld  # which the extractor checks
@@ -82,7 +84,7 @@ class FusionMixin(ActorCritic):
         return {**prepared, MISSING: drawn < self._withheld.to(some.device)}
 
     def critic_modules(self) -> list[nn.Module]:
-        own = [self.critic_fusion] if self.config.critic_encoders == "own" else []
+        own = [self.critic_fusion] if has_its_own(self.config, "critic") else []
         return [*super().critic_modules(), *own]
 
     # --- parts ----------------------------------------------------------------------------------------------------
@@ -109,21 +111,6 @@ def _withheld(config: AnyFusionConfig, groups: Mapping[str, ObsSegments]) -> Ten
         return None
     never = spared(config, groups)
     return torch.tensor([0.0 if name in never else config.dropout.prob for name in groups], device="cpu")
-
-
-def _told(look: Look, fusion: FusionExtractor) -> Tensor | None:
-    """(..., M) bool which modalities give nothing, those of a missing camera alone; None if nobody tells."""
-    missing = told_missing(look.observation)
-    if not missing:
-        return None
-    nothing = torch.zeros_like(next(iter(missing.values())))
-    return torch.stack(
-        [
-            torch.stack([missing.get(name, nothing) for name in segments.shapes]).all(dim=0)
-            for segments in fusion.modalities.groups.values()
-        ],
-        dim=-1,
-    )
 
 
 def _critics(shapes: Shapes, config: AnyFusionConfig) -> FusionExtractor:

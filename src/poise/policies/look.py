@@ -7,8 +7,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from poise.envs.options import CAMERAS
-from poise.envs.vision import MISSING_CAMERAS
 from poise.errors import InvalidValueError
 from poise.nn import AnyMemory, ChangeMemory
 from poise.nn.frames import Frames
@@ -33,23 +31,6 @@ def as_tensor(value: Any) -> Tensor:
         return value  # type: ignore[return-value]
     array = np.asarray(value)
     return torch.as_tensor(array if array.dtype == np.bool_ else array.astype(np.float32))
-
-
-def told_missing(observation: TensorObservation) -> dict[str, Tensor]:
-    """{camera: (...,) bool} in which samples it gives nothing, if the environment tells; else {}.
-
-    Raises:
-        InvalidValueError: it tells of more cameras than there are, or of fewer.
-    """
-    if MISSING_CAMERAS not in observation:
-        return {}
-    told = observation[MISSING_CAMERAS]
-    if told.shape[-1:] != (len(CAMERAS),):
-        raise InvalidValueError(
-            f"'{MISSING_CAMERAS}' must be of shape (..., {len(CAMERAS)}), for {', '.join(CAMERAS)}, "
-            f"got {tuple(told.shape)}"
-        )
-    return dict(zip(CAMERAS, told.bool().unbind(-1), strict=True))
 
 
 class Sequences(NamedTuple):

@@ -11,11 +11,12 @@ from torch import Tensor, nn
 from poise.errors import InvalidValueError
 from poise.fusion import ObsSegments
 from poise.nn import Memory
-from poise.policies.actor_critic import ActorCritic, Components, Role, Shapes
+from poise.policies.actor_critic import ActorCritic, Components, Shapes
 from poise.policies.configured import check_networks
 from poise.policies.look import Look
 from poise.policies.memories import build_memory
 from poise.policies.recurrent import ActorCriticRecurrent
+from poise.policies.sharing import Role, check_shared, has_its_own, takes_part
 
 
 class ComponentMemoryMixin(ActorCritic):
@@ -42,14 +43,10 @@ class ComponentMemoryMixin(ActorCritic):
                     f"by one; encode it first (policy.encoders.{name}, or policy.encoder)"
                 )
             config = self.config.memories[name]
-            if role == "actor" or self.config.critic_encoders == "own":
-                networks = self.memories if role == "actor" else self.critic_memories
-                networks[name] = build_memory(math.prod(shape), config)
-            elif shape != self._read["actor"].shapes.get(name):
-                raise InvalidValueError(
-                    f"policy.critic_encoders is 'shared', but '{name}' to be remembered is not the same to the critic "
-                    "as to the actor; set it to 'own' or 'none'"
-                )
+            if has_its_own(self.config, role):
+                self._memories_of(role)[name] = build_memory(math.prod(shape), config)
+            else:
+                check_shared(f"'{name}', to be remembered,", shape, self._read["actor"].shapes.get(name))
             shapes[name] = (config.hidden_size,)
         return super().build_transform(ObsSegments(shapes), role)
 
@@ -65,13 +62,16 @@ class ComponentMemoryMixin(ActorCritic):
     def _recall(self, name: str, components: Components, look: Look, role: Role) -> Tensor:
         """(..., hidden_size) what is remembered of a component, this look included."""
         key = f"memories.{role}.{name}"
-        own = role == "critic" and self.config.critic_encoders == "own"
-        memory: Memory = (self.critic_memories if own else self.memories)[name]  # type: ignore[assignment]
+        memory: Memory = self._memories_of(role)[name]  # type: ignore[assignment]
         return look.once(key, lambda: look.remember(key, memory, self._read[role].flat(name, components)))
+
+    def _memories_of(self, role: Role) -> nn.ModuleDict:
+        """That remember for a role."""
+        return self.critic_memories if role == "critic" and has_its_own(self.config, role) else self.memories
 
     def _remembered(self, role: Role) -> list[str]:
         """Components that are remembered."""
-        remembers = role == "actor" or self.config.critic_encoders != "none"
+        remembers = takes_part(self.config, role)
         return [name for name in self.segments[role].shapes if remembers and name in self.config.memories]
 
 

@@ -20,7 +20,7 @@ from poise.errors import InvalidValueError, did_you_mean
 from poise.fusion import ObsSegments
 from poise.nn.frames import FrameStream, dense
 from poise.perception import EncodedCameras, FrozenDepthEncoder
-from poise.perception.cache import are_fresh, image_ages
+from poise.perception.cache import ImageAges
 from poise.policies.config import Shape
 
 ARRAY = "observation"
@@ -84,8 +84,7 @@ class Sensing:
             self._cameras = EncodedCameras(encoder, images, num_envs, control_step, threads, stack)
         self._streams = {name: FrameStream() for name in self._pictures if name in learned}
         coded = {} if self._cameras is None else dict.fromkeys(images, (self._cameras.width,))
-        # An infinite age is older than any: everything is new at first.
-        self._ages, self._control_step = torch.full((num_envs,), torch.inf), control_step
+        self._ages = ImageAges(num_envs, control_step)
         self._tells_age = AGE in components and set(self._streams) <= set(CAMERAS)
         self.shapes = {name: components[name] for name in self._names} | coded
 
@@ -114,8 +113,7 @@ class Sensing:
         """(N,) bool where images to be learned from are new, if their age is told."""
         if not (self._streams and self._tells_age):
             return None
-        before, self._ages = self._ages, image_ages(observation)
-        return are_fresh(self._ages, before, self._control_step)
+        return self._ages.fresh(observation)
 
     @property
     def frames(self) -> tuple[str, ...]:
@@ -145,13 +143,13 @@ class Sensing:
 
     def state(self) -> dict[str, Any]:
         """The features of the latest images, or how old these are."""
-        frames = {"frame_ages": self._ages.clone()} if self._streams else {}
+        frames = {"frame_ages": self._ages.latest.clone()} if self._streams else {}
         return frames | (self._cameras.state() if self._cameras else {})
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Continue from `state()`."""
         if self._streams:
-            self._ages = state["frame_ages"].clone()
+            self._ages.latest = state["frame_ages"].clone()
         if self._cameras:
             self._cameras.load_state(state)
 

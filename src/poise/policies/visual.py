@@ -4,10 +4,11 @@ from torch import Tensor
 
 from poise.errors import InvalidValueError
 from poise.fusion import ObsSegments
-from poise.policies.actor_critic import ActorCritic, Role, Shapes
+from poise.policies.actor_critic import ActorCritic, Shapes
 from poise.policies.encoders import EncoderActorCriticMixin
 from poise.policies.look import AnyObservation, Look, TensorObservation
 from poise.policies.recurrent import ActorCriticRecurrent
+from poise.policies.sharing import Role
 
 
 class DeterministicPolicyMixin(ActorCritic):
