@@ -1,11 +1,14 @@
 """What is shipped fits what is there: options that exist, components that the environment gives, models that act."""
 
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from poise.config import apply_overrides, load_yaml, parse
 from poise.envs import BALLBOT_IDS, BallbotOptions
+from poise.language import DIRECTIONS, Command
 from poise.perception import FrozenDepthEncoder
 from poise.policies import build_policy
 from poise.sim.course import FIELDS
@@ -105,3 +108,24 @@ def test_a_model_does_its_work(folder: Path) -> None:
     assert min(outcome.speeds) > 0.02
     assert sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) < 2_000_000
     assert "/tmp" not in (folder / "config.yaml").read_text()
+
+
+def test_what_is_commanded_is_obeyed() -> None:
+    """Eight robots, each told another direction, after four seconds; and then all are told to stand."""
+    rival = contender(str(ROOT / "models/velocity"))
+    env: Any = make_vector_env(rival.config.env.id, len(DIRECTIONS), rival.env_options)
+    agent, (observation, _) = rival.agent_for(env), env.reset(seed=5_000_000)
+    places = []
+    for text in ([f"go {direction} quickly" for direction in DIRECTIONS], "stop"):
+        env.unwrapped.set_instruction(text)
+        for _ in range(200):
+            observation, _, terminated, _, info = env.step(agent.act(observation))
+            assert not terminated.any()
+            places.append(info["position"][:, :2])
+    env.close()
+    travelled = places[199] - places[0]
+    headings = np.array([Command(direction).heading for direction in DIRECTIONS])
+    distances = np.linalg.norm(travelled, axis=1)
+    assert (distances > 0.7).all()  # of 0.3 m/s for 4 s
+    assert ((travelled * headings).sum(axis=1) > np.cos(np.radians(30.0)) * distances).all()
+    assert (np.linalg.norm(places[399] - places[299], axis=1) < 0.2).all()  # in two seconds

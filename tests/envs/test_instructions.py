@@ -102,6 +102,24 @@ def test_what_is_drawn_can_be_chosen(make_robots: MakeRobots) -> None:
     assert {meaning(text) for text in env.instructions()} == {Command("west", "slowly"), Command(None)}
 
 
+def test_the_same_is_told_in_other_words(make_robots: MakeRobots) -> None:
+    env = make_robots(4, **TOLD | {"instruction": {"enabled": True, "reword": 1.0, "stop": 0.5}})
+    env.reset(seed=3)
+    told = [env.instructions()]
+    commands = [meaning(text) for text in told[0]]
+    for _ in range(20):
+        _, _, _, _, info = env.step(np.zeros((4, 3)))
+        told.append(env.instructions())
+        assert [meaning(text) for text in told[-1]] == commands
+        for robot, command in enumerate(commands):
+            assert command is not None
+            np.testing.assert_allclose(info["command"][robot], command.speed * np.array(command.heading), atol=1e-12)
+    assert all(len({texts[robot] for texts in told}) > 10 for robot in range(4))
+    env.set_instruction("go west quickly, my friend")
+    env.step(np.zeros((4, 3)))
+    assert set(env.instructions()) == {"go west quickly, my friend"}  # one's own words stay
+
+
 def test_noise_is_new_with_every_step_and_stays_in_between(make_robots: MakeRobots) -> None:
     env = make_robots(4, **TOLD | {"instruction": {"enabled": True, "noise": 0.5}})
     first, _ = env.reset(seed=0)

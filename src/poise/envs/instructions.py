@@ -20,6 +20,9 @@ COMMAND = "command"
 COMPASS = "compass"
 """Name of the component that tells where north is."""
 
+_OWN_WORDS = -1
+"""In place of the number of a command: somebody has told something in words of his own."""
+
 
 class Instructions:
     """The instructions of `num_robots` robots; draws come from each robot's own generator.
@@ -38,6 +41,7 @@ class Instructions:
         self.headings = np.tile([1.0, 0.0], (num_robots, 1))
         self.speeds = np.zeros(num_robots)
         self.texts = [""] * num_robots
+        self._told = np.full(num_robots, _OWN_WORDS)
         self._embedded = np.zeros((num_robots, EMBEDDING_SIZE), np.float32)
         self._noise = np.zeros_like(self._embedded) if options.noise else np.zeros((num_robots, 0), np.float32)
 
@@ -47,11 +51,7 @@ class Instructions:
             self._tell(robot, self._options.text)
             return
         commands = self._commands[bool(generator.random() < self._options.stop)]
-        command = commands[generator.integers(len(commands))]
-        told = sentences(self._options.split)
-        choice = int(generator.integers(len(told[command])))
-        before = sum(len(told[other]) for other in COMMANDS[: COMMANDS.index(command)])
-        self._set(robot, told[command][choice], command, embeddings(self._options.split)[before + choice])
+        self._word(robot, COMMANDS.index(commands[generator.integers(len(commands))]), generator)
 
     def tell(self, texts: str | Sequence[str]) -> None:
         """Tell all robots the same, or each its own sentence.
@@ -65,15 +65,18 @@ class Instructions:
         for robot, text in enumerate(each):
             self._tell(robot, text)
 
-    def draw_noise(self, robots: Indices, generators: Sequence[np.random.Generator]) -> None:
-        """New noise on what some robots hear, so that a policy learns what near sentences have in common.
+    def vary(self, robots: Indices, generators: Sequence[np.random.Generator]) -> None:
+        """Other words for the same and new noise for some robots: what sentences have in common is to be learned.
 
         To learn from noisy inputs is to keep weights small (Bishop, "Training with noise is equivalent to Tikhonov
         regularization", 1995); drawn here and not within the policy, it is the same when actions are judged.
         """
-        if self._options.noise:
-            for robot in robots:
-                drawn = generators[robot].standard_normal(EMBEDDING_SIZE, np.float32)
+        for robot in robots if self._options.reword or self._options.noise else ():
+            generator = generators[robot]
+            if self._options.reword and self._told[robot] != _OWN_WORDS and generator.random() < self._options.reword:
+                self._word(robot, int(self._told[robot]), generator)
+            if self._options.noise:
+                drawn = generator.standard_normal(EMBEDDING_SIZE, np.float32)
                 self._noise[robot] = self._options.noise * drawn
 
     def velocities(self) -> NDArray[np.float64]:
@@ -88,6 +91,7 @@ class Instructions:
         """Sentences, embeddings, and what they command."""
         return {
             "texts": list(self.texts),
+            "told": self._told.copy(),
             "embedded": self._embedded.copy(),
             "noise": self._noise.copy(),
             "headings": self.headings.copy(),
@@ -97,6 +101,7 @@ class Instructions:
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Continue from `state()`."""
         self.texts[:] = state["texts"]
+        self._told[...] = state["told"]
         self._embedded[...] = state["embedded"]
         self._noise[...] = state["noise"]
         self.headings[...] = state["headings"]
@@ -107,7 +112,16 @@ class Instructions:
         if not text.strip():
             raise InvalidValueError("an instruction must have words, such as 'go north slowly'")
         embedding = embed([text])
+        self._told[robot] = _OWN_WORDS
         self._set(robot, text, meaning(text) or read(embedding)[0], embedding[0])
+
+    def _word(self, robot: int, number: int, generator: np.random.Generator) -> None:
+        """Tell one of `COMMANDS` by one of its sentences."""
+        told, command = sentences(self._options.split), COMMANDS[number]
+        choice = int(generator.integers(len(told[command])))
+        before = sum(len(told[other]) for other in COMMANDS[:number])
+        self._told[robot] = number
+        self._set(robot, told[command][choice], command, embeddings(self._options.split)[before + choice])
 
     def _set(self, robot: int, text: str, command: Command, embedding: NDArray[np.float32]) -> None:
         self.texts[robot] = text

@@ -66,6 +66,9 @@ class InstructionOptions(Config):
     noise: float = Field(
         0.0, ge=0, description="standard deviation of noise on each number of the embedding, whose mean square is 1"
     )
+    reword: float = Field(
+        0.0, ge=0, le=1, description="share of the steps in which other words for the same take a sentence's place"
+    )
     command: bool = Field(
         False, description="add what it says to the observation as 'command', m/s, for critics and what estimates it"
     )

@@ -97,7 +97,7 @@ class BallbotTask:
         self._disturbances.draw_noise(robots, self._generators)
         self._senses.begin(robots, self._last)
         if self._instructions is not None:
-            self._instructions.draw_noise(robots, self._generators)
+            self._instructions.vary(robots, self._generators)
         if self.vision is not None:
             self.vision.reset(robots, self._generators)
 
@@ -125,7 +125,7 @@ class BallbotTask:
         self._turn_rate = observations.angular_velocity(before[1], quaternion, options.control_step)
         self._disturbances.draw_noise(self._everyone, self._generators)
         if self._instructions is not None:
-            self._instructions.draw_noise(self._everyone, self._generators)
+            self._instructions.vary(self._everyone, self._generators)
         if self.vision is not None:
             self.vision.advance(self._generators)
         if self._retries.enabled:
