@@ -21,6 +21,7 @@ import numpy as np
 from _table import report
 
 from poise.config import apply_overrides, load_yaml, parse
+from poise.fusion import FUSIONS
 from poise.training.comparison import contender, load_comparison, measure, save_comparison
 from poise.training.config import RunConfig
 from poise.training.logging import read_progress
@@ -48,13 +49,7 @@ WAYS: Mapping[str, Mapping[str, str]] = {
     "blind": NOT_FUSED | OWN | {"env.options.cameras.enabled": "false", "policy.observations": json.dumps(FELT)},
     "depth only": NOT_FUSED | {"policy.observations": json.dumps(["goal", *SEEN])},
     "none": NOT_FUSED,
-    "concat": _fused("concat"),
-    "early": _fused("early"),
-    "weighted_sum": _fused("weighted_sum"),
-    "shared_encoder": _fused("shared_encoder"),
-    "cross_attention": _fused("cross_attention"),
-    "hierarchical_attention": _fused("hierarchical_attention"),
-    "transformer": _fused("transformer"),
+    **{name: _fused(name) for name in FUSIONS},
     "vision_language_action": _fused("vision_language_action", language="told", modalities=TOLD),
     "concat, dropout": _fused("concat", dropout={"prob": 0.2}),
     "concat, own encoder": _fused("concat") | OWN,

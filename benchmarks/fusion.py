@@ -19,6 +19,7 @@ from _table import report
 from gymnasium import spaces
 
 from poise.config import parse
+from poise.fusion import FUSIONS
 from poise.policies import ActorCritic, PolicyConfig, build_policy
 
 FELT = {"orientation": (3,), "angular_vel": (3,), "vel": (3,), "motor_state": (3,), "actions": (3,), "goal": (2,)}
@@ -28,21 +29,13 @@ NETWORK = {"hidden_sizes": [128, 128], "activation": "elu"}
 SAMPLES = 256
 TOLD = {"goal": ["goal"], "body": [name for name in FELT if name != "goal"], "rgbd_0": ["rgbd_0"], "rgbd_1": ["rgbd_1"]}
 """With the goal for an instruction."""
+SETTINGS: dict[str, dict[str, Any]] = {
+    "concat": {"hidden_sizes": [32]},
+    "vision_language_action": {"language": "goal", "modalities": TOLD},
+}
 KINDS: dict[str, dict[str, Any]] = {
     "none (side by side)": {},
-    "concat": {"fusion": {"name": "concat", "hidden_sizes": [32]}},
-    **{
-        name: {"fusion": {"name": name}}
-        for name in (
-            "early",
-            "weighted_sum",
-            "shared_encoder",
-            "cross_attention",
-            "hierarchical_attention",
-            "transformer",
-        )
-    },
-    "vision_language_action": {"fusion": {"name": "vision_language_action", "language": "goal", "modalities": TOLD}},
+    **{name: {"fusion": {"name": name} | SETTINGS.get(name, {})} for name in FUSIONS},
 }
 Shapes = dict[str, tuple[int, ...]]
 

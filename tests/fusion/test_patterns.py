@@ -11,7 +11,7 @@ from torch.testing import assert_close
 
 from poise.config import parse
 from poise.errors import PoiseError
-from poise.fusion import CrossAttention, FusionExtractor, WeightedSum, build_fusion
+from poise.fusion import FUSIONS, CrossAttention, FusionExtractor, WeightedSum, build_fusion
 from poise.fusion.attention import Attention
 from poise.policies import PolicyConfig
 
@@ -46,6 +46,10 @@ def build(name: str, shapes: dict[str, tuple[int, ...]] = SHAPES, **options: Any
 
 def observe(*lead: int) -> dict[str, Tensor]:
     return {name: torch.randn(*lead, *shape) for name, shape in SHAPES.items()}
+
+
+def test_there_is_no_other_way() -> None:
+    assert list(FUSIONS) == NAMES
 
 
 @patterns

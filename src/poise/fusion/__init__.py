@@ -1,6 +1,6 @@
 """What mixed observations become: one vector of components side by side, and features of it."""
 
-from poise.fusion.building import build_fusion
+from poise.fusion.building import FUSIONS, build_fusion
 from poise.fusion.concatenation import ConcatExtractor
 from poise.fusion.config import AnyFusionConfig, FusionConfig
 from poise.fusion.language import VisionLanguageAction
@@ -17,6 +17,7 @@ from poise.fusion.patterns import (
 from poise.fusion.segments import ObsSegments, component
 
 __all__ = [
+    "FUSIONS",
     "AnyFusionConfig",
     "ConcatExtractor",
     "ConcatFusion",

@@ -30,6 +30,10 @@ _PATTERNS: dict[str, type[FusionExtractor]] = {
 }
 
 
+FUSIONS = tuple(_PATTERNS)
+"""Names of all ways."""
+
+
 class _Settings(Config):
     """What a user passes."""
 

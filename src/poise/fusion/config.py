@@ -25,10 +25,12 @@ class PatchConfig(Config):
     @model_validator(mode="after")
     def _one_for_each(self) -> Self:
         check_convolutions(self.channels, self.kernel_sizes, self.strides)
-        usual = PatchConfig.model_fields
-        other = ("patch_size",) if self.kind == "cnn" else ("channels", "kernel_sizes", "strides")
-        for name in other:
-            if getattr(self, name) != usual[name].default:
+        return self
+
+    @model_validator(mode="after")
+    def _nothing_without_effect(self) -> Self:
+        for name in ("patch_size",) if self.kind == "cnn" else ("channels", "kernel_sizes", "strides"):
+            if getattr(self, name) != PatchConfig.model_fields[name].default:
                 raise ValueError(f"{name} changes nothing of kind '{self.kind}'")
         return self
 

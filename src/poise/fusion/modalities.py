@@ -39,25 +39,25 @@ def _is_seen(name: str, shape: tuple[int, ...]) -> bool:
     return len(shape) == 3 or name in CAMERAS
 
 
-def spared(config: FusionConfig, groups: Mapping[str, ObsSegments]) -> list[str]:
-    """Modalities that are never withheld, of these: by default all but those that hold images or cameras' features.
+def withheld(config: FusionConfig, groups: Mapping[str, ObsSegments]) -> list[str]:
+    """Modalities that are withheld at times, of these: by default those that hold images or cameras' features.
 
     Raises:
-        InvalidValueError: one that is named is not there, or by default all would be spared.
+        InvalidValueError: one that is to be spared is not there, or by default none would be withheld.
     """
     if config.dropout is None:
-        return list(groups)
+        return []
     if config.dropout.spare is None:
-        blind = [name for name, group in groups.items() if not any(map(_is_seen, group.shapes, group.shapes.values()))]
-        if len(blind) == len(groups):
+        seen = [name for name, group in groups.items() if any(map(_is_seen, group.shapes, group.shapes.values()))]
+        if not seen:
             raise InvalidValueError(
                 "policy.fusion.dropout withholds cameras and images, and there is none; name what it is to spare of "
                 f"{', '.join(groups)} in policy.fusion.dropout.spare"
             )
-        return blind
+        return seen
     for name in config.dropout.spare:
         check_modality("policy.fusion.dropout.spare", name, groups)
-    return list(config.dropout.spare)
+    return [name for name in groups if name not in config.dropout.spare]
 
 
 def check_modality(setting: str, name: str, names: Collection[str]) -> None:
@@ -263,9 +263,8 @@ class Modalities(nn.Module):
             self.encoders[modality] = made
         self.widths: dict[str, int] = {name: encoder.width for name, encoder in self.encoders.items()}  # type: ignore[misc]
         self.counts: dict[str, int] = {name: encoder.count for name, encoder in self.encoders.items()}  # type: ignore[misc]
-        self.missing = nn.ParameterDict(
-            {name: nn.Parameter(torch.zeros(self.widths[name])) for name in _learned(config, self.groups)}
-        )
+        learned = withheld(config, self.groups) if config.missing == "learned" else []
+        self.missing = nn.ParameterDict({name: nn.Parameter(torch.zeros(self.widths[name])) for name in learned})
 
     def forward(self, components: Mapping[str, AnyComponent], missing: Tensor | None = None) -> dict[str, Tensor]:
         """Tokens by modality.
@@ -322,11 +321,3 @@ class Modalities(nn.Module):
     def _instead(self, name: str, tokens: Tensor) -> Tensor:
         """What stands for a missing modality: what has been learned, or zeros."""
         return self.missing[name] if name in self.missing else torch.zeros_like(tokens)
-
-
-def _learned(config: FusionConfig, groups: Mapping[str, ObsSegments]) -> list[str]:
-    """Modalities that are withheld at times, so that what stands for them can be learned."""
-    if config.missing == "zeros" or config.dropout is None:
-        return []
-    never = spared(config, groups)
-    return [name for name in groups if name not in never]

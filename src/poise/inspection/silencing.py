@@ -6,7 +6,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from poise.fusion.modalities import spared
+from poise.fusion.modalities import withheld
 from poise.inspection.groups import Group
 from poise.nn.frames import dense
 from poise.policies import ActorCritic
@@ -64,6 +64,6 @@ def training_means(policy: ActorCritic) -> dict[str, Tensor]:
 
 def withholds(policy: ActorCritic, modality: str) -> bool:
     """Whether the policy has learned to do without a modality."""
-    if not isinstance(policy, FusionMixin) or policy.config.fusion is None or policy.config.fusion.dropout is None:
+    if not isinstance(policy, FusionMixin) or policy.config.fusion is None:
         return False
-    return modality not in spared(policy.config.fusion, policy.fusion.modalities.groups)
+    return modality in withheld(policy.config.fusion, policy.fusion.modalities.groups)

@@ -90,13 +90,8 @@ WORDS: dict[Split, Words] = {
         directions=(
             *("{d}", "to the {d}", "towards the {d}", "due {d}", "{d}ward", "straight {d}", "to where {d} is"),
             *("on a {d} course", "to the {d} side", "{d} from here", "{d}", "{d}", "the {d}ern way", "up {d}"),
-            *(
-                "with {d} as your goal",
-                "where the needle points {d}",
-                "for the {d}",
-                "{d} and nowhere else",
-                "true {d}",
-            ),
+            *("with {d} as your goal", "where the needle points {d}", "for the {d}"),
+            *("{d} and nowhere else", "true {d}"),
             *("on the {d}ern road", "at a {d} bearing", "away to the {d}", "as far {d} as you get", "exactly {d}"),
             *("out {d}", "on the path that leads {d}", "with the {d} before you", "{d}, not anywhere else"),
             *("on a line that runs {d}", "closer to the {d}", "through the {d}", "to the {d}ern end"),

@@ -85,7 +85,6 @@ class EncodedCameras:
             )
         self.encoder = encoder
         self.cameras = tuple(cameras)
-        self.step_seconds = step_seconds
         self._threads = threads
         self._pool = _single_threaded_workers(threads) if threads > 1 else None
         self._features = torch.zeros(len(self.cameras), num_envs, stack * encoder.spec.latent)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from poise.errors import InvalidValueError
 from poise.fusion import AnyFusionConfig, FusionExtractor, ObsSegments, build_fusion
 from poise.fusion.missing import missing_modalities
-from poise.fusion.modalities import default_groups, spared
+from poise.fusion.modalities import default_groups, withheld
 from poise.policies.actor_critic import ActorCritic, Components, Shapes
 from poise.policies.look import AnyObservation, Look, TensorObservation
 from poise.policies.recurrent import ActorCriticRecurrent
@@ -109,8 +109,8 @@ def _withheld(config: AnyFusionConfig, groups: Mapping[str, ObsSegments]) -> Ten
     """(M,) how often each modality is withheld from the actor while it learns; None where none is."""
     if config.dropout is None:
         return None
-    never = spared(config, groups)
-    return torch.tensor([0.0 if name in never else config.dropout.prob for name in groups], device="cpu")
+    at_times = withheld(config, groups)
+    return torch.tensor([config.dropout.prob if name in at_times else 0.0 for name in groups], device="cpu")
 
 
 def _critics(shapes: Shapes, config: AnyFusionConfig) -> FusionExtractor:

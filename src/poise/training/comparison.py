@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -175,12 +174,12 @@ def comparison_table(evaluations: Mapping[str, Evaluation], kept_of: str | None 
     whole = None if kept_of is None else evaluations[kept_of].metric("return")
     for name, evaluation in evaluations.items():
         summary = evaluation.summary()
-        share = math.nan if whole is None else 100.0 * evaluation.metric("return") / whole
+        kept = None if whole is None else f"{100.0 * summary['return']['mean'] / whole:.0f}"
         table.add_row(
             escape(_short(name)),
             _cell(summary["return"], "{:.1f}"),
             _cell(_in_percent(summary["success_rate"]), "{:.1f}"),
-            _cell(summary["length"], "{:.0f}") if whole is None else f"{share:.0f}",
+            kept or _cell(summary["length"], "{:.0f}"),
             _cell(summary["speed"], "{:.3f}"),
         )
     return table
