@@ -87,6 +87,14 @@ VERBS = {
         "poise motion configs/ballbot/style.yaml --out runs/motion.safetensors --drift 0.1",
         data.motion_settings,
     ),
+    "demos": Verb(
+        data.demos,
+        data.demos_options,
+        "have an expert demonstrate a task, and keep what succeeds in LeRobot's format; goes on where it was stopped",
+        "poise demos configs/push/expert.yaml --out runs/demos --episodes 500 --noise 0.2\n"
+        "poise demos configs/ballbot/teacher.yaml --expert runs/teacher --out runs/ballbot_demos",
+        data.demos_settings,
+    ),
     "plot": Verb(
         data.plot, data.plot_options, "compare the learning curves of runs", "poise plot runs/a runs/b --out curves.png"
     ),

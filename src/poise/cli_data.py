@@ -168,6 +168,42 @@ def motion(options: argparse.Namespace) -> None:
     print(f"next: poise train {options.config} {settings}")
 
 
+# --- demos --------------------------------------------------------------------------------------------------------
+
+
+def demos_options(parser: Parser) -> None:
+    parser.add_argument("config", metavar="CONFIG", type=Path, help="run configuration whose environment is used")
+    _add_out(parser, "DIR", Path("runs/demos"), "folder for the demonstrations")
+    parser.add_argument(
+        "--expert", metavar="NAME", default="expert", help="a run, or 'expert', 'pid', 'lqr' (default: %(default)s)"
+    )
+
+
+def demos_settings() -> str:
+    from poise.training.demos import DemosConfig
+
+    return describe_settings(DemosConfig)
+
+
+def demos(options: argparse.Namespace) -> int:
+    from poise.config import parse_cli_overrides
+    from poise.training.comparison import contender
+    from poise.training.demos import DemosConfig, demonstrate
+    from poise.training.progress import ProgressBar
+
+    overrides = parse_cli_overrides(options.settings)
+    of_env = {key: value for key, value in overrides.items() if key.startswith("env.")}
+    own = {key: value for key, value in overrides.items() if key not in of_env}
+    config = _configured(DemosConfig, own, "poise demos")
+    expert = contender(options.expert, options.config, of_env)
+    with ProgressBar(config.episodes, "demos", unit="demonstrations") as bar:
+        made = demonstrate(config, expert, options.out, progress=bar.update)
+    print(f"{made.episodes:,} demonstrations of {made.frames:,} decisions in {options.out}")
+    failed = made.tried - made.episodes
+    print(f"{failed:,} of {made.tried:,} tries failed; {made.redrawn:,} starts were solved already, and drawn again")
+    return 0
+
+
 # --- plot, report, info, demo -------------------------------------------------------------------------------------
 
 

@@ -92,14 +92,14 @@ def evaluate(options: argparse.Namespace) -> None:
 
     from poise.config import parse_cli_overrides
     from poise.training.comparison import baselines_for, comparison_table, contender, measure, save_comparison
-    from poise.training.failures import WELL, failing
+    from poise.training.failures import failing, failures_table
 
     check_destination(options.json)
     policy = contender(options.policy, options.config, parse_cli_overrides(options.settings))
     rivals = failing(policy) if options.failures else [policy]
     rivals += baselines_for(policy) if options.baselines else []
     results = {rival.name: measure(rival, options.episodes, options.seed) for rival in rivals}
-    Console().print(comparison_table(results, kept_of=WELL if options.failures else None))
+    Console().print(failures_table(results, policy) if options.failures else comparison_table(results))
     if options.json is not None:
         save_comparison(options.json, rivals, results)
 

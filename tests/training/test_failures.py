@@ -1,12 +1,16 @@
 """A policy under cameras that fail."""
 
+from io import StringIO
+
 import pytest
+from rich.console import Console
 
 from poise.config import parse
 from poise.envs import BallbotOptions
 from poise.errors import InvalidValueError
 from poise.training.comparison import contender, measure
-from poise.training.failures import CONDITIONS, failing
+from poise.training.evaluation import Evaluation
+from poise.training.failures import CONDITIONS, failing, failures_table
 
 SHIPPED = "models/ballbot"
 SHORT = {"env.options.max_steps": "200", "env.options.terrain.nodes": "65"}
@@ -51,3 +55,20 @@ def test_what_befalls_cameras_matters_to_a_policy_that_sees() -> None:
 def test_who_is_blind_cannot_be_blinded(blind: dict[str, str] | None) -> None:
     with pytest.raises(InvalidValueError, match="has no cameras that could fail"):
         failing(contender("lqr" if blind is None else SHIPPED, changes=blind))
+
+
+def test_the_table_tells_what_is_kept_and_who_lasted_until_a_failure_can_come() -> None:
+    evaluations = {
+        name: Evaluation(0, 50 * returns, 50 * lengths, 50 * [True, False], 100 * [0.1])
+        for name, returns, lengths in (
+            ("all well", [80.0, 84.0], [4000, 4000]),
+            ("rgbd_0 fails, 1 to 5 s", [40.0, 42.0], [501, 500]),  # of 2 ms each: the second ends with the first 1 s
+        )
+    }
+    out = StringIO()
+    Console(file=out, width=80).print(failures_table(evaluations, contender(SHIPPED)))
+    text = out.getvalue()
+    assert max(map(len, text.splitlines())) <= 80
+    rows = {line[:25].strip(): line[25:].split() for line in text.splitlines()}
+    assert rows["all well"] == ["82.0", "100", "50", "100", "0.100"]
+    assert rows["rgbd_0 fails, 1 to 5 s"] == ["41.0", "50", "50", "50", "0.100"]

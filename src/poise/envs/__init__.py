@@ -1,7 +1,8 @@
 """Gymnasium environments: numpy in, numpy out.
 
 Importing this registers `poise/Ballbot-v0`, alias `ballbot-v0.1`, and two classic tasks for policies with memory,
-`poise/CartPoleWithoutVelocities-v0` and `poise/PendulumWithoutVelocities-v0`.
+`poise/CartPoleWithoutVelocities-v0` and `poise/PendulumWithoutVelocities-v0`, and `poise/Push-v0`, for which panda-gym
+must be there when it is made.
 """
 
 from gymnasium.envs.registration import register, registry
@@ -27,3 +28,10 @@ for _name, _make in (("CartPole", "cart_pole"), ("Pendulum", "pendulum")):
             f"poise/{_name}WithoutVelocities-v0",
             entry_point=f"poise.envs.classic:{_make}_without_velocities",
         )
+
+if "poise/Push-v0" not in registry:
+    register(
+        "poise/Push-v0",
+        entry_point="poise.envs.push.env:PushEnv",
+        vector_entry_point="poise.envs.push.env:PushVectorEnv",
+    )

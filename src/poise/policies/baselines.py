@@ -1,4 +1,4 @@
-"""Baselines of the ballbot: a PID balance controller, an LQR, and doing nothing. What a trained policy has to beat."""
+"""Baselines: doing nothing, acting at random, and what is scripted for a robot. What a trained policy has to beat."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -14,6 +14,7 @@ from poise.errors import InvalidValueError
 from poise.policies.agents import Agent
 from poise.policies.lqr import LqrController
 from poise.policies.pid import PidController
+from poise.policies.push_expert import PushExpert
 
 
 class DoNothing:
@@ -30,6 +31,26 @@ class DoNothing:
     def act(self, observation: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
         """Zeros (N, A)."""
         return self._actions.copy()
+
+    def reset(self, dones: NDArray[np.bool_]) -> None:
+        """Nothing is remembered."""
+
+
+class ActAtRandom:
+    """Actions drawn uniformly from what the environment accepts.
+
+    Args:
+        num_robots: how many.
+        space: of one robot's actions, with bounds.
+    """
+
+    def __init__(self, num_robots: int, space: spaces.Box) -> None:
+        self._bounds = (np.stack([space.low] * num_robots), np.stack([space.high] * num_robots))
+        self._generator = np.random.default_rng(0)
+
+    def act(self, observation: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+        """(N, A)."""
+        return self._generator.uniform(*self._bounds).astype(np.float32)
 
     def reset(self, dones: NDArray[np.bool_]) -> None:
         """Nothing is remembered."""
@@ -66,10 +87,37 @@ def do_nothing(env: VectorEnv[Any, Any, Any]) -> DoNothing:
     Raises:
         InvalidValueError: the actions are of another kind, none of which is to do nothing.
     """
+    return DoNothing(env.num_envs, _box(env, "do-nothing").shape[0])
+
+
+def act_at_random(env: VectorEnv[Any, Any, Any]) -> ActAtRandom:
+    """Uniform actions, in any environment of continuous actions with bounds.
+
+    Raises:
+        InvalidValueError: the actions are of another kind.
+    """
+    space = _box(env, "random")
+    if not space.is_bounded():
+        raise InvalidValueError(f"random needs actions with bounds, not {space}")
+    return ActAtRandom(env.num_envs, space)
+
+
+def scripted_expert(env: VectorEnv[Any, Any, Any]) -> Agent:
+    """The expert that is written for an environment, and told more than a policy that learns from it.
+
+    Raises:
+        InvalidValueError: there is none.
+    """
+    if not {"state", "cube", "goal"} <= set(getattr(env.single_observation_space, "spaces", ())):
+        raise InvalidValueError("there is an expert for poise/Push-v0 only; name a run of 'poise train' for others")
+    return PushExpert()
+
+
+def _box(env: VectorEnv[Any, Any, Any], who: str) -> spaces.Box:
     space = env.single_action_space
     if not isinstance(space, spaces.Box) or len(space.shape) != 1:
-        raise InvalidValueError(f"do-nothing needs continuous actions, a Box with one axis, not {space}")
-    return DoNothing(env.num_envs, space.shape[0])
+        raise InvalidValueError(f"{who} needs continuous actions, a Box with one axis, not {space}")
+    return space
 
 
 def _ballbot_options(env: VectorEnv[Any, Any, Any], who: str) -> BallbotOptions:
@@ -80,6 +128,8 @@ def _ballbot_options(env: VectorEnv[Any, Any, Any], who: str) -> BallbotOptions:
 
 BASELINES: dict[str, Callable[[VectorEnv[Any, Any, Any]], Agent]] = {
     "do-nothing": do_nothing,
+    "random": act_at_random,
+    "expert": scripted_expert,
     "pid": pid_controller,
     "lqr": lqr_controller,
 }

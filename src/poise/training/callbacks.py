@@ -11,7 +11,7 @@ import torch
 
 from poise.files import write_atomically
 from poise.training.checkpoint import save_checkpoint
-from poise.training.environments import make_vector_env
+from poise.training.environments import make_vector_env, most_side_by_side
 from poise.training.evaluation import EVALUATIONS, Evaluation, evaluate
 
 if TYPE_CHECKING:
@@ -111,6 +111,7 @@ def evaluate_policy(runner: Runner) -> Evaluation:
         lambda count: make_vector_env(config.env.id, count, options, runner.threads),
         config.evaluation.episodes,
         config.evaluation.seed,
+        most_side_by_side(config.env.id),
     )
     torch.set_rng_state(generator)
     return evaluation

@@ -24,7 +24,7 @@ from poise.policies import Agent
 from poise.policies.baselines import BASELINES
 from poise.training.assembled import assemble
 from poise.training.config import RunConfig
-from poise.training.environments import make_vector_env
+from poise.training.environments import make_vector_env, most_side_by_side
 from poise.training.evaluation import Evaluation, evaluate
 from poise.training.progress import ProgressBar
 from poise.training.trained import did_you_mean_run, is_run, load_policy
@@ -82,7 +82,7 @@ def contender(name: str, config: Path | None = None, changes: Mapping[str, str] 
         return Contender(name, BASELINES[name], chosen or RunConfig(), changes, has_eyes=False)
     if not Path(name).exists():
         hint = (
-            did_you_mean(name, BASELINES)
+            ("" if os.sep in name else did_you_mean(name, BASELINES))
             or did_you_mean_run(Path(name))
             or f"; expected the folder of a run or a checkpoint, from here, or one of {', '.join(BASELINES)}"
         )
@@ -152,36 +152,35 @@ def measure(rival: Contender, episodes: int, seed: int) -> Evaluation:
             lambda count: make_vector_env(config.env.id, count, options, config.threads),
             episodes,
             seed,
-            on_step=show,
+            most_side_by_side(config.env.id),
+            show,
         )
 
 
-def comparison_table(evaluations: Mapping[str, Evaluation], kept_of: str | None = None) -> Table:
-    """One row for each policy: means with 95 % intervals; whole in a terminal of 80 columns.
-
-    Args:
-        evaluations: by the policy's name.
-        kept_of: the name of one of them; how much of its return each has, is told in place of the length.
-    """
-    first = next(iter(evaluations.values()))
-    count = len(first.returns)
-    seeds = f"{count} episodes on seeds {first.seed} to {first.seed + count - 1}"
-    table = Table(title=f"{seeds}: means, 95 % intervals", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("policy", overflow="fold")
-    third = "time steps" if kept_of is None else "of the return, %"
-    for heading in ("return", "success, %", third, "speed, m/s"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    whole = None if kept_of is None else evaluations[kept_of].metric("return")
+def comparison_table(evaluations: Mapping[str, Evaluation]) -> Table:
+    """One row for each policy by its name: means with 95 % intervals; whole in a terminal of 80 columns."""
+    table = empty_table(evaluations, "policy", ("return", "success, %", "time steps", "speed, m/s"))
     for name, evaluation in evaluations.items():
         summary = evaluation.summary()
-        kept = None if whole is None else f"{100.0 * summary['return']['mean'] / whole:.0f}"
         table.add_row(
             escape(_short(name)),
-            _cell(summary["return"], "{:.1f}"),
-            _cell(_in_percent(summary["success_rate"]), "{:.1f}"),
-            kept or _cell(summary["length"], "{:.0f}"),
-            _cell(summary["speed"], "{:.3f}"),
+            cell(summary["return"], "{:.1f}"),
+            cell(in_percent(summary["success_rate"]), "{:.1f}"),
+            cell(summary["length"], "{:.0f}"),
+            cell(summary["speed"], "{:.3f}"),
         )
+    return table
+
+
+def empty_table(evaluations: Mapping[str, Evaluation], first: str, others: Sequence[str]) -> Table:
+    """A table with these headings, whose title tells of the episodes; all were evaluated on the same."""
+    evaluation = next(iter(evaluations.values()))
+    count = len(evaluation.returns)
+    seeds = f"{count} episodes on seeds {evaluation.seed} to {evaluation.seed + count - 1}"
+    table = Table(title=f"{seeds}: means, 95 % intervals", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column(first, overflow="fold")
+    for heading in others:
+        table.add_column(heading, justify="right", no_wrap=True)
     return table
 
 
@@ -232,12 +231,12 @@ def comparison_about(run: Path, path: Path) -> dict[str, Any]:
     return own | {name: report for name, report in policies.items() if name not in own}
 
 
-def _in_percent(share: Mapping[str, float]) -> dict[str, float]:
+def in_percent(share: Mapping[str, float]) -> dict[str, float]:
     """A mean and its interval."""
     return {name: 100.0 * value for name, value in share.items()}
 
 
-def _cell(interval: Mapping[str, float | None], form: str) -> str:
+def cell(interval: Mapping[str, float | None], form: str) -> str:
     """`85.4` over `84.9 to 85.9`; a dash for what the environment does not tell."""
     mean, low, high = interval["mean"], interval["low"], interval["high"]
     if mean is None:

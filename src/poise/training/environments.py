@@ -45,6 +45,17 @@ def make_vector_env(env_id: str, num_envs: int, options: dict[str, Any], threads
         raise InvalidValueError(f"the environment '{env_id}' cannot be made: {error}") from error
 
 
+def most_side_by_side(env_id: str) -> int:
+    """As many environments as an evaluation should make at a time: 100, or what a native one asks for.
+
+    Raises:
+        InvalidValueError: the id is unknown.
+    """
+    native = gym.spec(_registered(env_id)).vector_entry_point
+    known = load_env_creator(native) if isinstance(native, str) else native
+    return int(getattr(known, "most_side_by_side", 100))
+
+
 def _refused_options(env_id: str, options: Mapping[str, Any], error: TypeError) -> str:
     """What to say of keyword arguments: those that the environment does not have, or else what it says itself."""
     unknown = _unknown_arguments(env_id, options)

@@ -82,15 +82,19 @@ def evaluate(
         on_step: told after every step how many episodes are over.
     """
     parts = []
-    for start in range(0, episodes, max_parallel):
-        count = min(max_parallel, episodes - start)
-        env = make_env(count)
-        try:
+    env: VectorEnv[Any, Any, Any] | None = None
+    try:
+        for start in range(0, episodes, max_parallel):
+            count = min(max_parallel, episodes - start)
+            if env is None or env.num_envs != count:
+                if env is not None:
+                    env.close()
+                env = make_env(count)
             with torch_threads(1):
-                part = _run(agent_for(env), env, seed + start, _counted(on_step, start))
-        finally:
+                parts.append(_run(agent_for(env), env, seed + start, _counted(on_step, start)))
+    finally:
+        if env is not None:
             env.close()
-        parts.append(part)
     merged = {key: np.concatenate([part[key] for part in parts]).tolist() for key in parts[0]}
     return Evaluation(seed=seed, **merged)
 
@@ -118,7 +122,7 @@ def read_evaluations(run: Path) -> list[dict[str, Any]]:
 def _run(
     agent: Agent, env: VectorEnv[Any, Any, Any], seed: int, on_step: Callable[[int], None]
 ) -> dict[str, NDArray[Any]]:
-    """One episode of each environment; those that are over go on unobserved until the last is."""
+    """One episode of each environment; those that are over go on unobserved until the last is, or are retired."""
     count = env.num_envs
     observation, _ = env.reset(seed=seed)  # environment i gets seed + i
     running = np.ones(count, np.bool_)
@@ -134,6 +138,8 @@ def _run(
         successes |= running & done & told_of_step(info, "success", truncated).astype(np.bool_)
         running &= ~done
         agent.reset(done)
+        if hasattr(env, "retire"):
+            env.retire(~running)
         on_step(int(count - running.sum()))
     return {
         "returns": returns,

@@ -1,0 +1,140 @@
+"""Where things are in a data set of LeRobot's format, version 3.0, and what they are called.
+
+    meta/info.json                             version, frame rate, features, how much there is
+    meta/stats.json                            of each feature: min, max, mean, std, count
+    meta/tasks.parquet                         what is to be done, numbered
+    meta/episodes/chunk-000/file-000.parquet   of each episode: length, task, which file holds it, its statistics
+    data/chunk-000/file-000.parquet            frames of several episodes, one row each; pictures as PNG
+    videos/KEY/chunk-000/file-000.mp4          or as videos of several episodes (these are read, not written)
+
+(https://huggingface.co/docs/lerobot/lerobot-dataset-v3)
+
+A component `name` of an observation is the feature `observation.name` there. Pictures are (channels, height, width)
+here and (height, width, channels) there.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import ConfigDict, Field
+
+from poise.config import Config, parse
+from poise.errors import InvalidValueError, MissingFileError, PoiseError
+from poise.files import read_bytes
+
+VERSION = "v3.0"
+INFO = "meta/info.json"
+STATS = "meta/stats.json"
+TASKS = "meta/tasks.parquet"
+EPISODES = "meta/episodes"
+DATA = "data"
+FILE = "chunk-{chunk_index:03d}/file-{file_index:03d}"
+CHUNK_SIZE = 1000
+"""Files in a folder."""
+OBSERVATION = "observation."
+ACTION = "action"
+INDICES = ("frame_index", "episode_index", "index", "task_index")
+"""Whole numbers that every frame has, beside its `timestamp`."""
+
+
+class Feature(Config):
+    """One column of the frames."""
+
+    model_config = ConfigDict(extra="allow")  # others note more
+
+    dtype: str
+    shape: tuple[int, ...]
+    names: Any = None
+
+    @property
+    def is_picture(self) -> bool:
+        """Whether it is an image, or a video's."""
+        return self.dtype in ("image", "video")
+
+
+class Info(Config):
+    """The content of `meta/info.json`."""
+
+    model_config = ConfigDict(extra="allow")
+
+    codebase_version: str
+    robot_type: str | None = None
+    total_episodes: int = Field(ge=0)
+    total_frames: int = Field(ge=0)
+    total_tasks: int = Field(1, ge=0)
+    chunks_size: int = CHUNK_SIZE
+    fps: int | float = Field(gt=0)
+    splits: dict[str, str] = Field(default_factory=dict)
+    data_path: str = f"{DATA}/{FILE}.parquet"
+    video_path: str | None = None
+    features: dict[str, Feature]
+
+    @property
+    def components(self) -> dict[str, tuple[int, ...]]:
+        """Of an observation: name and shape, pictures with their channels first."""
+        found = {}
+        for key, feature in self.features.items():
+            if key.startswith(OBSERVATION):
+                shape = feature.shape
+                found[key.removeprefix(OBSERVATION)] = (shape[2], *shape[:2]) if feature.is_picture else shape
+        return found
+
+    @property
+    def pictures(self) -> tuple[str, ...]:
+        """Components that are pictures."""
+        keys = [key for key, feature in self.features.items() if feature.is_picture and key.startswith(OBSERVATION)]
+        return tuple(key.removeprefix(OBSERVATION) for key in keys)
+
+    @property
+    def action_width(self) -> int:
+        """Numbers in an action."""
+        return int(np.prod(self.features[ACTION].shape))
+
+
+def described(components: Mapping[str, tuple[int, ...]], action_width: int) -> dict[str, Feature]:
+    """Features of frames that hold these components, (3, height, width) being pictures."""
+    features = {}
+    for name, shape in components.items():
+        if len(shape) == 3:
+            names = ["height", "width", "channels"]
+            features[OBSERVATION + name] = Feature(dtype="image", shape=(*shape[1:], shape[0]), names=names)
+        else:
+            features[OBSERVATION + name] = Feature(dtype="float32", shape=shape)
+    features[ACTION] = Feature(dtype="float32", shape=(action_width,))
+    features["timestamp"] = Feature(dtype="float32", shape=(1,))
+    return features | {name: Feature(dtype="int64", shape=(1,)) for name in INDICES}
+
+
+def read_info(folder: Path) -> Info:
+    """What a data set says of itself.
+
+    Raises:
+        MissingFileError: there is none.
+        InvalidValueError: it is of another version or damaged, or tells of no actions.
+    """
+    path = folder / INFO
+    if not path.is_file():
+        hint = (
+            "an old layout, before version 3.0, is not read" if (folder / "meta").is_dir() else "poise demos makes one"
+        )
+        raise MissingFileError(f"{folder} holds no demonstrations: there is no {INFO}; {hint}")
+    try:
+        content = json.loads(read_bytes(path, "the description of a data set"))
+    except (ValueError, RecursionError) as error:
+        raise PoiseError(f"{path} is damaged ({error}); expected JSON") from error
+    version = content.get("codebase_version") if isinstance(content, dict) else None
+    if not str(version).startswith("v3."):
+        raise InvalidValueError(
+            f"{folder} is of LeRobot's format {version}, expected {VERSION}; LeRobot converts older data sets"
+        )
+    info = parse(Info, content, str(path))
+    if ACTION not in info.features or not info.components:
+        raise InvalidValueError(
+            f"{path} must name a feature '{ACTION}' and at least one '{OBSERVATION}…', got {', '.join(info.features)}"
+        )
+    return info

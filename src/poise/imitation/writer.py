@@ -1,0 +1,233 @@
+"""Writing demonstrations in LeRobot's format, block by block of episodes; what is begun can be gone on with."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from poise.errors import InvalidValueError
+from poise.files import explained, write_atomically
+from poise.imitation.layout import (
+    ACTION,
+    CHUNK_SIZE,
+    DATA,
+    EPISODES,
+    FILE,
+    INFO,
+    OBSERVATION,
+    STATS,
+    TASKS,
+    VERSION,
+    Info,
+    described,
+    read_info,
+)
+from poise.imitation.statistics import Statistics, of_frames, together
+from poise.imitation.tables import frames_table, read_table, rows_table, tasks_table, write_table
+
+
+@dataclass(frozen=True)
+class Demonstration:
+    """One episode of T decisions.
+
+    Attributes:
+        observation: by component (T, ...), pictures (T, C, H, W) uint8.
+        actions: (T, A).
+        notes: numbers to keep with it, by name.
+    """
+
+    observation: Mapping[str, NDArray[Any]]
+    actions: NDArray[np.floating[Any]]
+    notes: Mapping[str, int] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.actions)
+
+
+class DemonstrationWriter:
+    """Adds episodes to a folder.
+
+    An episode counts once `info.json` says so, which is written last: what a crash leaves beyond that is removed by
+    who goes on.
+
+    Args:
+        folder: of a new data set, or of one to go on with.
+        components: of an observation, name and shape.
+        action_width: numbers in an action.
+        fps: decisions a second.
+        task: what is demonstrated, in words.
+        robot: its type.
+
+    Raises:
+        InvalidValueError: the folder holds demonstrations of something else.
+    """
+
+    def __init__(
+        self,
+        folder: Path | str,
+        components: Mapping[str, tuple[int, ...]],
+        action_width: int,
+        fps: float,
+        task: str,
+        robot: str | None = None,
+    ) -> None:
+        self.folder = Path(folder)
+        new = Info(
+            codebase_version=VERSION,
+            robot_type=robot,
+            total_episodes=0,
+            total_frames=0,
+            fps=fps,
+            features=described(components, action_width),
+        )
+        self.info = read_info(self.folder) if (self.folder / INFO).exists() else new
+        if (self.info.features, self.info.fps) != (new.features, new.fps):
+            raise InvalidValueError(
+                f"{self.folder} holds demonstrations of {_told(self.info)}, not of {_told(new)}; use another folder"
+            )
+        self._task = task
+        self._rows: list[dict[str, Any]] = []
+        self._files = 0
+        if self.info.total_episodes:
+            self._go_on()
+
+    @property
+    def notes(self) -> list[dict[str, int]]:
+        """What was noted of each episode that is there."""
+        marked = [{key: value for key, value in row.items() if key.startswith(_NOTE)} for row in self._rows]
+        return [{key.removeprefix(_NOTE): value for key, value in row.items()} for row in marked]
+
+    def write(self, demonstrations: Sequence[Demonstration]) -> None:
+        """Some more episodes, in a file of their own.
+
+        Raises:
+            InvalidValueError: one has other components, other shapes, no frames, or numbers that are not finite.
+            PoiseError: the disk refuses; what was there before stays.
+        """
+        if not demonstrations:
+            return
+        for demonstration in demonstrations:
+            self._check(demonstration)
+        place = {"chunk_index": self._files // CHUNK_SIZE, "file_index": self._files % CHUNK_SIZE}
+        columns, rows = self._columns(demonstrations), self._described(demonstrations, place)
+        write_table(self.folder / self.info.data_path.format(**place), frames_table(columns, self.info.features))
+        write_table(self.folder / EPISODES / f"{FILE.format(**place)}.parquet", rows_table(rows))
+        self._rows += rows
+        self._files += 1
+        self._tell()
+
+    def _tell(self) -> None:
+        """Statistics, tasks and at last what there is."""
+        statistics = {key: together([_statistics(row, key) for row in self._rows]) for key in self.info.features}
+        content = {key: {name: value.tolist() for name, value in of.items()} for key, of in statistics.items()}
+        write_atomically(self.folder / STATS, json.dumps(content, indent=1) + "\n")
+        write_table(self.folder / TASKS, tasks_table([self._task]))
+        episodes, frames = len(self._rows), self._rows[-1]["dataset_to_index"]
+        totals = {"total_episodes": episodes, "total_frames": frames, "splits": {"train": f"0:{episodes}"}}
+        self.info = self.info.model_copy(update=totals)
+        write_atomically(self.folder / INFO, json.dumps(self.info.model_dump(mode="json"), indent=1) + "\n")
+
+    def _go_on(self) -> None:
+        """Read what is there, and remove files that a crash left behind it."""
+        paths = sorted((self.folder / EPISODES).glob("*/*.parquet"))
+        for path in paths:
+            if len(self._rows) < self.info.total_episodes:
+                self._rows += read_table(path).to_pylist()
+                self._files += 1
+        if len(self._rows) != self.info.total_episodes:
+            raise InvalidValueError(
+                f"{self.folder} tells of {self.info.total_episodes} episodes and describes {len(self._rows)}: others "
+                "wrote it, or it is damaged, and nothing can be added; use another folder"
+            )
+        for path in [*paths, *sorted((self.folder / DATA).glob("*/*.parquet"))]:
+            number = int(path.parent.name.split("-")[1]) * CHUNK_SIZE + int(path.stem.split("-")[1])
+            if number >= self._files:
+                with explained(f"remove {path}"):
+                    path.unlink()
+
+    def _check(self, demonstration: Demonstration) -> None:
+        length, components = len(demonstration), self.info.components
+        shapes = {name: np.shape(values) for name, values in demonstration.observation.items()}
+        expected = {name: (length, *shape) for name, shape in components.items()}
+        if not length or shapes != expected:
+            raise InvalidValueError(f"a demonstration must have observations {expected}, one or more, got {shapes}")
+        if np.shape(demonstration.actions) != (length, self.info.action_width):
+            raise InvalidValueError(
+                f"actions must be ({length}, {self.info.action_width}), got {np.shape(demonstration.actions)}"
+            )
+        numbers = {**demonstration.observation, ACTION: demonstration.actions}
+        wrong = [name for name, values in numbers.items() if not np.isfinite(values).all()]
+        if wrong:
+            raise InvalidValueError(f"a demonstration must be of finite numbers, {wrong[0]} is not")
+
+    def _columns(self, demonstrations: Sequence[Demonstration]) -> dict[str, NDArray[Any]]:
+        """Frames of all, by feature."""
+        parts = []
+        frames = self.info.total_frames
+        for number, demonstration in enumerate(demonstrations, start=self.info.total_episodes):
+            parts.append(self._frames(demonstration, number, frames))
+            frames += len(demonstration)
+        return {key: np.concatenate([part[key] for part in parts]) for key in self.info.features}
+
+    def _frames(self, demonstration: Demonstration, number: int, first: int) -> dict[str, NDArray[Any]]:
+        """Of one episode, by feature."""
+        steps = np.arange(len(demonstration))
+        return {
+            **{OBSERVATION + name: self._stored(name, of) for name, of in demonstration.observation.items()},
+            ACTION: np.asarray(demonstration.actions, np.float32),
+            "timestamp": (steps / self.info.fps).astype(np.float32),
+            "frame_index": steps,
+            "episode_index": np.full_like(steps, number),
+            "index": steps + first,
+            "task_index": np.zeros_like(steps),
+        }
+
+    def _stored(self, name: str, values: NDArray[Any]) -> NDArray[Any]:
+        return np.asarray(values, np.uint8 if name in self.info.pictures else np.float32)
+
+    def _described(self, demonstrations: Sequence[Demonstration], place: Mapping[str, int]) -> list[dict[str, Any]]:
+        """What is kept of each episode beside its frames."""
+        rows, frames = [], self.info.total_frames
+        for number, demonstration in enumerate(demonstrations, start=self.info.total_episodes):
+            columns = self._frames(demonstration, number, frames)
+            statistics = {key: of_frames(columns[key]) for key in self.info.features}
+            rows.append(
+                {
+                    "episode_index": number,
+                    "tasks": [self._task],
+                    "length": len(demonstration),
+                    "data/chunk_index": place["chunk_index"],
+                    "data/file_index": place["file_index"],
+                    "dataset_from_index": frames,
+                    "dataset_to_index": frames + len(demonstration),
+                    "meta/episodes/chunk_index": place["chunk_index"],
+                    "meta/episodes/file_index": place["file_index"],
+                    **{
+                        f"stats/{key}/{name}": value.tolist()
+                        for key, of in statistics.items()
+                        for name, value in of.items()
+                    },
+                    **{f"{_NOTE}{name}": int(value) for name, value in demonstration.notes.items()},
+                }
+            )
+            frames += len(demonstration)
+        return rows
+
+
+_NOTE = "poise/"
+
+
+def _statistics(row: Mapping[str, Any], key: str) -> Statistics:
+    """Of a feature, as an episode's row has them."""
+    return {name: np.asarray(row[f"stats/{key}/{name}"]) for name in ("min", "max", "mean", "std", "count")}
+
+
+def _told(info: Info) -> str:
+    shown = ", ".join(f"{name} {shape}" for name, shape in info.components.items())
+    return f"{shown} and actions of {info.action_width} at {info.fps:g} a second"

@@ -1,0 +1,197 @@
+"""Demonstrations: an expert acts, and whole episodes that succeed are kept in LeRobot's format.
+
+Episodes are those of consecutive seeds. Noise on what is done, not on what is noted, leads the expert where a learner
+will get to by its own mistakes (DART: Laskey et al., arXiv 1703.09327).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+from gymnasium import spaces
+from gymnasium.vector import VectorEnv
+from numpy.typing import NDArray
+from pydantic import Field
+
+from poise.config import Config, load_yaml, parse, save_yaml
+from poise.errors import InvalidValueError, PoiseError
+from poise.imitation import Demonstration, DemonstrationWriter
+from poise.policies import Agent
+from poise.training.comparison import Contender
+from poise.training.environments import control_step, make_vector_env, told_of_step, within_bounds
+
+SETTINGS = "demos.yaml"
+"""File of a data set that tells how it was made."""
+_HOPELESS = 20
+"""Tries for each success after which nobody believes in the expert any more, with the first hundred."""
+
+
+class DemosConfig(Config):
+    """How demonstrations are made."""
+
+    episodes: int = Field(500, ge=1, description="that succeed, to be kept")
+    seed: int = Field(0, ge=0, description="of the first episode; the others follow")
+    noise: float = Field(0.0, ge=0, description="standard deviation of noise on what is done, not on what is noted")
+    side_by_side: int = Field(16, ge=1, le=4096, description="episodes at a time; they do not depend on it")
+    task: str = Field("", description="what is demonstrated, in words; by default the environment's name")
+
+
+class Demonstrated(NamedTuple):
+    """What a folder holds: episodes kept, frames in them, seeds tried for them, and starts passed over as solved."""
+
+    episodes: int
+    frames: int
+    tried: int
+    redrawn: int
+
+
+def demonstrate(
+    config: DemosConfig,
+    expert: Contender,
+    out: Path,
+    threads: int = 0,
+    progress: Callable[[int], None] | None = None,
+) -> Demonstrated:
+    """Fill the folder `out` with demonstrations; those that are there already are kept.
+
+    Args:
+        config: the settings; all but the number of episodes must be those of what is there.
+        expert: who acts, and in which environment.
+        out: the data set's folder.
+        threads: for the environments, 0 for all cores.
+        progress: told now and then how many episodes are kept.
+
+    Raises:
+        InvalidValueError: the folder holds demonstrations made otherwise.
+        PoiseError: the expert hardly ever succeeds.
+    """
+    settings = _Settings.of(config, expert)
+    _check_settings(settings, out)
+    count = min(config.side_by_side, config.episodes)
+    env = make_vector_env(settings.env, count, expert.env_options, threads)
+    try:
+        writer = _writer(settings, env, out)
+        save_yaml(out / SETTINGS, settings)
+        return _fill(writer, settings, env, expert, progress or (lambda kept: None))
+    finally:
+        env.close()
+
+
+class _Settings(DemosConfig):
+    """What made a data set."""
+
+    expert: str
+    env: str
+    options: dict[str, Any]
+
+    @classmethod
+    def of(cls, config: DemosConfig, expert: Contender) -> Self:
+        """Of demonstrations that are asked for."""
+        return cls(**config.model_dump(), expert=expert.name, env=expert.config.env.id, options=expert.env_options)
+
+
+def _fill(
+    writer: DemonstrationWriter,
+    config: DemosConfig,
+    env: VectorEnv[Any, Any, Any],
+    expert: Contender,
+    progress: Callable[[int], None],
+) -> Demonstrated:
+    """Go on from the seed after the last that is kept until there are enough."""
+    notes = writer.notes
+    tried = notes[-1]["seed"] + 1 - config.seed if notes else 0
+    redrawn = notes[-1]["redrawn"] if notes else 0
+    while writer.info.total_episodes < config.episodes:
+        kept: list[Demonstration] = []
+        for recording in _record(env, expert.agent_for(env), config, config.seed + tried):
+            if writer.info.total_episodes + len(kept) == config.episodes:
+                break
+            tried, redrawn = tried + 1, redrawn + recording.redrawn
+            if recording.succeeded:
+                kept.append(recording.demonstration({"seed": recording.seed, "redrawn": redrawn}))
+        writer.write(kept)
+        progress(writer.info.total_episodes)
+        _check_hope(writer.info.total_episodes, tried, expert.name)
+    return Demonstrated(writer.info.total_episodes, writer.info.total_frames, tried, redrawn)
+
+
+class Recording:
+    """One episode as it goes."""
+
+    def __init__(self, seed: int, redrawn: int) -> None:
+        self.seed = seed
+        self.redrawn = redrawn
+        self.succeeded = False
+        self._observations: list[dict[str, NDArray[Any]]] = []
+        self._actions: list[NDArray[Any]] = []
+
+    def add(self, observation: Mapping[str, NDArray[Any]], robot: int, action: NDArray[Any]) -> None:
+        """A decision of one of the robots."""
+        self._observations.append({name: values[robot].copy() for name, values in observation.items()})
+        self._actions.append(action)
+
+    def demonstration(self, notes: Mapping[str, int]) -> Demonstration:
+        """All of it."""
+        names = self._observations[0]
+        stacked = {name: np.stack([moment[name] for moment in self._observations]) for name in names}
+        return Demonstration(stacked, np.stack(self._actions), notes)
+
+
+def _record(env: VectorEnv[Any, Any, Any], agent: Agent, config: DemosConfig, seed: int) -> list[Recording]:
+    """One episode of each environment."""
+    count = env.num_envs
+    observation, info = env.reset(seed=seed)
+    redrawn = np.asarray(info.get("redrawn", np.zeros(count)), np.int64)
+    recordings = [Recording(seed + robot, int(redrawn[robot])) for robot in range(count)]
+    generators = [np.random.default_rng([config.seed, recording.seed]) for recording in recordings]
+    running = np.ones(count, np.bool_)
+    while running.any():
+        labels = within_bounds(agent.act(observation), env)
+        done = labels + config.noise * np.stack([one.standard_normal(labels.shape[1:]) for one in generators])
+        for robot in np.flatnonzero(running).tolist():
+            recordings[robot].add(observation, robot, labels[robot])
+        observation, _, terminated, truncated, info = env.step(within_bounds(done, env))
+        over = terminated | truncated
+        succeeded = told_of_step(info, "success", truncated).astype(np.bool_)
+        for robot in np.flatnonzero(running & over).tolist():
+            recordings[robot].succeeded = bool(succeeded[robot])
+        running &= ~over
+        agent.reset(over)
+        if hasattr(env, "retire"):
+            env.retire(~running)
+    return recordings
+
+
+def _writer(config: _Settings, env: VectorEnv[Any, Any, Any], out: Path) -> DemonstrationWriter:
+    observed, acted = env.single_observation_space, env.single_action_space
+    if not isinstance(observed, spaces.Dict) or not isinstance(acted, spaces.Box):
+        raise InvalidValueError(
+            f"demonstrations need a mapping of components and continuous actions, not {observed} and {acted}"
+        )
+    components = {name: tuple(part.shape or ()) for name, part in observed.spaces.items()}
+    rate = 1.0 / control_step(env)
+    fps = round(rate) if abs(rate - round(rate)) < 1e-6 else rate
+    return DemonstrationWriter(out, components, int(np.prod(acted.shape)), fps, config.task or config.env, config.env)
+
+
+def _check_settings(asked: _Settings, out: Path) -> None:
+    """Demonstrations of other settings must not be mixed in; how many, and how many at once, changes none."""
+    path = out / SETTINGS
+    if not path.exists():
+        return
+    there = parse(_Settings, load_yaml(path), str(path))
+    free = ("episodes", "side_by_side")
+    different = [name for name, value in there if name not in free and value != getattr(asked, name)]
+    if different:
+        raise InvalidValueError(
+            f"{out} holds demonstrations made with another {' and '.join(different)} (see {SETTINGS} there); "
+            "use another folder, or the same settings to add to them"
+        )
+
+
+def _check_hope(kept: int, tried: int, name: str) -> None:
+    if tried >= 100 and kept * _HOPELESS < tried:
+        raise PoiseError(f"{name} succeeded in {kept} of {tried} episodes only; find out why before collecting more")

@@ -1,0 +1,279 @@
+"""Demonstrations in LeRobot's format: what is written, read again, and damaged."""
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import imageio_ffmpeg
+import numpy as np
+import pyarrow.parquet as parquet
+import pytest
+
+from poise.errors import InvalidValueError, MissingFileError, PoiseError
+from poise.imitation import Demonstration, Demonstrations, DemonstrationWriter
+
+COMPONENTS = {"image": (3, 12, 16), "state": (3,), "load": (1,)}
+DATA, EPISODES = "data/chunk-000/file-{:03d}.parquet", "meta/episodes/chunk-000/file-{:03d}.parquet"
+
+
+def demonstration(number: int) -> Demonstration:
+    """Of 4 decisions and one more for each number."""
+    generator, length = np.random.default_rng(number), 4 + number
+    observation = {
+        "image": generator.integers(0, 256, (length, 3, 12, 16)).astype(np.uint8),
+        "state": generator.normal(size=(length, 3)).astype(np.float32),
+        "load": generator.normal(size=(length, 1)).astype(np.float32),
+    }
+    return Demonstration(observation, generator.uniform(-1, 1, (length, 2)).astype(np.float32), {"seed": number})
+
+
+MADE = [demonstration(number) for number in range(5)]
+
+
+def writer(folder: Path, **changes: Any) -> DemonstrationWriter:
+    given: dict[str, Any] = {"components": COMPONENTS, "action_width": 2, "fps": 25, "task": "push"}
+    return DemonstrationWriter(folder, **(given | changes))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Five, in three files."""
+    first = writer(tmp_path / "demos")
+    first.write(MADE[:2])
+    first.write(MADE[2:4])
+    writer(tmp_path / "demos").write(MADE[4:])
+    return tmp_path / "demos"
+
+
+def check(loaded: Sequence[Any], numbers: Sequence[int]) -> None:
+    assert [one.number for one in loaded] == list(numbers)
+    for one in loaded:
+        made = MADE[one.number]
+        assert (one.actions == made.actions).all()
+        assert all((one.observation[name] == made.observation[name]).all() for name in COMPONENTS)
+
+
+def test_what_is_written_is_read_again(folder: Path) -> None:
+    demonstrations = Demonstrations(folder)
+    assert demonstrations.components == COMPONENTS
+    assert len(demonstrations) == 5
+    check(demonstrations.load(), range(5))
+    check(demonstrations.load([3, 1]), [1, 3])
+    (one,) = Demonstrations(folder, ["state"]).load([2])
+    assert list(one.observation) == ["state"]
+    assert [note["seed"] for note in writer(folder).notes] == list(range(5))
+
+
+def test_the_layout_is_lerobots(folder: Path) -> None:
+    info = json.loads((folder / "meta/info.json").read_text())
+    frames = sum(len(one) for one in MADE)
+    assert (info["codebase_version"], info["fps"], info["total_episodes"], info["total_frames"]) == (
+        "v3.0",
+        25,
+        5,
+        frames,
+    )
+    assert info["splits"] == {"train": "0:5"}
+    assert info["features"]["observation.image"] == {
+        "dtype": "image",
+        "shape": [12, 16, 3],
+        "names": ["height", "width", "channels"],
+    }
+    table = parquet.read_table(folder / DATA.format(1))
+    assert table.column_names == list(info["features"])
+    assert table["episode_index"].to_pylist() == [2] * 6 + [3] * 7
+    assert table["index"].to_pylist() == list(range(9, 22))
+    assert table["timestamp"].to_pylist()[:3] == pytest.approx([0.0, 0.04, 0.08])
+    assert table["observation.load"].to_pylist() == pytest.approx(
+        np.concatenate([MADE[2].observation["load"], MADE[3].observation["load"]])[:, 0]
+    )
+    assert set(table["observation.image"][0].as_py()) == {"bytes", "path"}
+    rows = parquet.read_table(folder / EPISODES.format(2)).to_pylist()
+    assert [(row["episode_index"], row["length"], row["data/file_index"], row["tasks"]) for row in rows] == [
+        (4, 8, 2, ["push"])
+    ]
+    assert (rows[0]["dataset_from_index"], rows[0]["dataset_to_index"]) == (22, 30)
+    tasks = parquet.read_table(folder / "meta/tasks.parquet")
+    assert json.loads(tasks.schema.metadata[b"pandas"])["index_columns"] == ["task"]
+    assert tasks.to_pydict() == {"task_index": [0], "task": ["push"]}
+
+
+def test_statistics_are_those_of_all_frames_together(folder: Path) -> None:
+    told = json.loads((folder / "meta/stats.json").read_text())
+    states = np.concatenate([one.observation["state"] for one in MADE])
+    images = np.concatenate([one.observation["image"] for one in MADE]) / 255.0
+    for name in ("min", "max", "mean", "std"):
+        assert told["observation.state"][name] == pytest.approx(getattr(states, name)(axis=0), abs=1e-6)
+        expected = getattr(images, name)(axis=(0, 2, 3)).reshape(3, 1, 1)
+        assert np.asarray(told["observation.image"][name]) == pytest.approx(expected, abs=1e-6)
+    assert told["action"]["count"] == [30]
+
+
+def test_what_a_crash_left_behind_is_removed_by_who_goes_on(folder: Path) -> None:
+    whole = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    info = folder / "meta/info.json"
+    before = json.loads(info.read_text())
+    info.write_text(json.dumps(before | {"total_episodes": 4, "total_frames": 22}))  # the last was not told of yet
+    check(Demonstrations(folder).load(), range(4))
+    again = writer(folder)
+    assert not (folder / DATA.format(2)).exists()
+    again.write(MADE[4:])
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == whole
+
+
+def _rewrite(path: Path, **columns: Any) -> None:
+    table = parquet.read_table(path)
+    rows = table.to_pylist()
+    for name, change in columns.items():
+        for number, row in enumerate(rows):
+            row[name.replace("__", ".")] = change(number, row[name.replace("__", ".")])
+    import pyarrow
+
+    parquet.write_table(pyarrow.Table.from_pylist(rows, table.schema), path)
+
+
+def _truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-200])
+
+
+def _without_rows(path: Path) -> None:
+    parquet.write_table(parquet.read_table(path).slice(0, 8), path)
+
+
+def _without_column(path: Path) -> None:
+    parquet.write_table(parquet.read_table(path).drop(["action"]), path)
+
+
+DAMAGES: dict[str, tuple[Any, list[int], str]] = {
+    "a file cut short": (_truncate, [0, 1, 4], "is damaged"),
+    "a file that is gone": (Path.unlink, [0, 1, 4], "no such file"),
+    "frames that are missing": (_without_rows, [0, 1, 2, 4], "it has 2 frames, expected 7"),
+    "a column that is missing": (_without_column, [0, 1, 4], "no column 'action'"),
+    "a picture that is none": (
+        lambda path: _rewrite(path, observation__image=lambda n, old: {"bytes": b"x", "path": None} if n == 9 else old),
+        [0, 1, 2, 4],
+        "a picture of observation.image is damaged",
+    ),
+    "actions that are no numbers": (
+        lambda path: _rewrite(path, action=lambda n, old: [float("nan"), 0.0] if n == 0 else old),
+        [0, 1, 3, 4],
+        "action holds numbers that are not finite",
+    ),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_damage_costs_the_episodes_it_is_in(folder: Path, damage: str) -> None:
+    harm, left, said = DAMAGES[damage]
+    harm(folder / DATA.format(1))
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    demonstrations = Demonstrations(folder)
+    with pytest.warns(UserWarning, match="are left out"):
+        check(demonstrations.load(), left)
+    assert sorted(demonstrations.damaged) == sorted(set(range(5)) - set(left))
+    assert all(said in why for why in demonstrations.damaged.values())
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+
+
+def test_a_description_that_is_damaged_costs_its_episodes(folder: Path) -> None:
+    _truncate(folder / EPISODES.format(0))
+    with pytest.warns(UserWarning, match="is damaged"):
+        demonstrations = Demonstrations(folder)
+    with pytest.warns(UserWarning, match="nothing describes it"):
+        check(demonstrations.load(), [2, 3, 4])
+
+
+def test_nothing_that_can_be_used_is_an_error(folder: Path) -> None:
+    shutil.rmtree(folder / "data")
+    with pytest.raises(PoiseError, match="holds no demonstration that can be used"):
+        Demonstrations(folder).load()
+
+
+def test_pictures_are_brought_to_a_size(folder: Path) -> None:
+    demonstrations = Demonstrations(folder, size=(6, 8))
+    assert demonstrations.components["image"] == (3, 6, 8)
+    (one,) = demonstrations.load([0])
+    blocks = MADE[0].observation["image"].reshape(4, 3, 6, 2, 8, 2).mean(axis=(3, 5))
+    assert np.corrcoef(one.observation["image"].ravel(), blocks.ravel())[0, 1] > 0.8
+
+
+def test_videos_are_read_as_pictures_are(folder: Path) -> None:
+    """As others write them: the frames of all episodes one after another in one file."""
+    ramps = [np.stack([np.full((16, 16, 3), 30 * step, np.uint8) for step in range(len(one))]) for one in MADE]
+    path = folder / "videos/observation.image/chunk-000/file-000.mp4"
+    path.parent.mkdir(parents=True)
+    film = imageio_ffmpeg.write_frames(str(path), (16, 16), fps=25, output_params=["-crf", "1"])
+    film.send(None)
+    for frame in np.concatenate(ramps):
+        film.send(np.ascontiguousarray(frame))
+    film.close()
+    info = json.loads((folder / "meta/info.json").read_text())
+    info["video_path"] = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4"
+    info["features"]["observation.image"] |= {"dtype": "video", "shape": [16, 16, 3]}
+    (folder / "meta/info.json").write_text(json.dumps(info))
+    start = 0
+    for number in range(3):
+        table = parquet.read_table(folder / EPISODES.format(number))
+        rows = table.to_pylist()
+        for row in rows:
+            where = {"chunk_index": 0, "file_index": 0, "from_timestamp": start / 25}
+            row |= {f"videos/observation.image/{name}": value for name, value in where.items()}
+            start += row["length"]
+        import pyarrow
+
+        parquet.write_table(pyarrow.Table.from_pylist(rows), folder / EPISODES.format(number))
+    loaded = Demonstrations(folder, ["image"]).load()
+    for one, ramp in zip(loaded, ramps, strict=True):
+        assert one.observation["image"].shape == (len(ramp), 3, 16, 16)
+        assert np.abs(one.observation["image"].astype(int) - ramp.transpose(0, 3, 1, 2)).max() <= 6
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(PoiseError, match=r"file-000.mp4 is damaged"):
+        Demonstrations(folder).load()
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"fps": 50}, "at 50 a second"),
+        ({"action_width": 3}, "actions of 3"),
+        ({"components": {"state": (3,)}}, "not of"),
+    ],
+)
+def test_demonstrations_of_something_else_are_not_mixed_in(folder: Path, changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(InvalidValueError, match=said):
+        writer(folder, **changes)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            lambda one: Demonstration({**one.observation, "state": one.observation["state"][:2]}, one.actions),
+            "observations",
+        ),
+        (lambda one: Demonstration({"state": one.observation["state"]}, one.actions), "observations"),
+        (lambda one: Demonstration(one.observation, one.actions[:, :1]), r"actions must be \(4, 2\), got \(4, 1\)"),
+        (lambda one: Demonstration(one.observation, one.actions * np.nan), "finite numbers, action is not"),
+    ],
+)
+def test_demonstrations_that_cannot_be(folder: Path, change: Any, said: str) -> None:
+    with pytest.raises(InvalidValueError, match=said):
+        writer(folder).write([MADE[1], change(MADE[0])])
+    check(Demonstrations(folder).load(), range(5))
+
+
+def test_folders_that_hold_none(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(MissingFileError, match="holds no demonstrations"):
+        Demonstrations(tmp_path / "nothing")
+    with pytest.raises(InvalidValueError, match="no component 'stat'; did you mean 'state'"):
+        Demonstrations(folder, ["stat"])
+    info = folder / "meta/info.json"
+    content = json.loads(info.read_text())
+    info.write_text(json.dumps(content | {"codebase_version": "v2.1"}))
+    with pytest.raises(InvalidValueError, match=r"format v2.1, expected v3.0"):
+        Demonstrations(folder)
+    info.write_text(json.dumps(content)[:-9])
+    with pytest.raises(PoiseError, match="is damaged"):
+        Demonstrations(folder)

@@ -1,0 +1,102 @@
+"""Demonstrations by an expert: which are kept, and that it does not matter how they were made."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from poise.cli import main
+from poise.config import parse
+from poise.errors import InvalidValueError, PoiseError
+from poise.imitation import Demonstrations
+from poise.training.comparison import Contender, contender
+from poise.training.config import RunConfig
+from poise.training.demos import DemosConfig, demonstrate
+
+PUSH: dict[str, Any] = {"env": {"id": "poise/Push-v0", "options": {"camera": {"enabled": False}}}}
+
+
+def expert(name: str = "expert", **options: Any) -> Contender:
+    env = {"id": "poise/Push-v0", "options": PUSH["env"]["options"] | options}
+    known = contender(name)
+    return Contender(name, known.agent_for, parse(RunConfig, {"env": env}))
+
+
+def test_interrupted_or_not_and_however_many_at_once_they_are_the_same(tmp_path: Path) -> None:
+    noisy = {"seed": 40, "noise": 0.6}
+    whole = demonstrate(DemosConfig(episodes=7, side_by_side=7, **noisy), expert(), tmp_path / "whole", threads=1)
+    seen: list[int] = []
+    demonstrate(DemosConfig(episodes=3, side_by_side=2, **noisy), expert(), tmp_path / "parts", threads=2)
+    parts = demonstrate(
+        DemosConfig(episodes=7, side_by_side=3, **noisy), expert(), tmp_path / "parts", threads=1, progress=seen.append
+    )
+    assert parts == whole
+    assert whole.tried > 7  # with so much noise some fail, and are left out
+    assert seen[-1] == 7
+    one, other = (Demonstrations(tmp_path / name).load() for name in ("whole", "parts"))
+    for a, b in zip(one, other, strict=True):
+        assert (a.actions == b.actions).all()
+        assert all((a.observation[name] == b.observation[name]).all() for name in a.observation)
+
+
+def test_what_is_noted_is_what_the_expert_would_do_there_and_it_succeeds(tmp_path: Path) -> None:
+    demonstrate(DemosConfig(episodes=3, seed=8, noise=0.3), expert(), tmp_path / "demos", threads=1)
+    policy = contender("expert").agent_for(_env())
+    for one in Demonstrations(tmp_path / "demos").load():
+        assert one.actions == pytest.approx(policy.act(one.observation), abs=1e-6)
+        last = np.linalg.norm(one.observation["cube"][-1] - one.observation["goal"][-1])
+        assert 0.05 <= last < 0.1  # the decision that solved it is the last that is kept
+
+
+def _env() -> Any:
+    from poise.training.environments import make_vector_env
+
+    return make_vector_env("poise/Push-v0", 1, PUSH["env"]["options"], threads=1)
+
+
+def test_solved_starts_are_counted(tmp_path: Path) -> None:
+    env = _env()
+    redrawn = [int(env.reset(seed=seed)[1]["redrawn"][0]) for seed in range(200)]
+    first = next(seed for seed, count in enumerate(redrawn) if count)
+    made = demonstrate(DemosConfig(episodes=3, seed=first, side_by_side=3), expert(), tmp_path / "demos", threads=1)
+    assert made.redrawn == sum(redrawn[first : first + made.tried]) >= 1
+
+
+def test_other_settings_are_not_mixed_in(tmp_path: Path) -> None:
+    demonstrate(DemosConfig(episodes=1), expert(), tmp_path / "demos", threads=1)
+    with pytest.raises(InvalidValueError, match="made with another noise"):
+        demonstrate(DemosConfig(episodes=2, noise=0.1), expert(), tmp_path / "demos", threads=1)
+    with pytest.raises(InvalidValueError, match="made with another options"):
+        demonstrate(DemosConfig(episodes=2), expert(max_steps=30), tmp_path / "demos", threads=1)
+    assert len(Demonstrations(tmp_path / "demos")) == 1
+
+
+def test_who_never_succeeds_is_given_up(tmp_path: Path) -> None:
+    with pytest.raises(PoiseError, match="do-nothing succeeded in 0 of"):
+        demonstrate(
+            DemosConfig(episodes=10, side_by_side=10), expert("do-nothing", max_steps=1), tmp_path / "demos", threads=1
+        )
+
+
+def test_the_command_makes_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "demos"
+    command = [
+        "demos",
+        "configs/push/expert.yaml",
+        "--out",
+        str(out),
+        "--episodes",
+        "2",
+        "--env.options.camera.height",
+        "48",
+    ]
+    assert main(command) == 0
+    said = capsys.readouterr().out
+    assert "2 demonstrations of" in said
+    assert "0 of 2 tries failed; 0 starts were solved already" in said
+    (one, _) = Demonstrations(out).load()
+    assert one.observation["image"].shape[1:] == (3, 48, 84)
+    assert main([*command[:4], "--episodes", "2", "--noise", "1"]) == 2
+    shutil.rmtree(out)
