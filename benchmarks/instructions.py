@@ -149,6 +149,8 @@ def main() -> None:
     results: dict[str, Any] = {}
 
     def add(name: str, episodes: Episodes, chosen: Array, hits: Array | None) -> None:
+        if not chosen.any():  # of few episodes none may have been told this
+            return
         result: dict[str, Any] = {} if hits is None else {"followed": share(hits[chosen])}
         result |= {
             "along": float(episodes.progress[chosen].mean()),

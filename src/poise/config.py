@@ -17,7 +17,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from poise.config_errors import describe
-from poise.errors import InvalidValueError, MissingFileError
+from poise.errors import InvalidValueError, MissingFileError, did_you_mean
 from poise.files import explained, write_atomically
 
 BASE = "base"
@@ -191,7 +191,9 @@ def _same_kind(before: Any, after: Any) -> bool:
 
 def _load_document(path: Path) -> dict[str, Any]:
     if not path.exists():
-        here = "; those that come with poise are in the folder of its clone" if path.parts[:1] == ("configs",) else ""
+        here = did_you_mean(path.name, (other.name for other in path.parent.glob("*.yaml")))
+        if not here and path.parts[:1] == ("configs",):
+            here = "; those that come with poise are in the folder of its clone"
         raise MissingFileError(f"{path} does not exist; expected a YAML configuration file{here}")
     if not path.is_file():
         raise InvalidValueError(f"{path} is a folder; expected a YAML configuration file")

@@ -20,13 +20,23 @@ def words(split: Split) -> set[str]:
 
 @pytest.mark.parametrize(("one", "other"), list(itertools.combinations(SPLITS, 2)))
 def test_splits_share_the_compass_and_the_smallest_words_alone(one: Split, other: Split) -> None:
-    compass = {word for direction in DIRECTIONS for way in spellings(direction) for word in way.split()}
-    assert words(one) & words(other) <= compass | SMALLEST | {"keep"}  # "keep going" is to go, "keep motionless" not
+    assert words(one) & words(other) <= _compass() | SMALLEST | {"keep"}  # "keep going" is to go, "keep motionless" not
     told = [{text for texts in sentences(split).values() for text in texts} for split in (one, other)]
     assert not told[0] & told[1]
 
 
-@pytest.mark.parametrize("split", SPLITS)
+def test_who_learns_from_two_splits_hears_their_words_and_none_that_is_held_out() -> None:
+    both = words("train_and_validation")
+    assert {"stroll", "journey", "gradually", "sluggishly", "northbound"} <= both
+    assert both <= words("train") | words("validation") | {"northbound", "southbound"} | _compass()
+    assert words("held_out") & both <= _compass() | SMALLEST | {"keep"}
+
+
+def _compass() -> set[str]:
+    return {word for direction in DIRECTIONS for way in spellings(direction) for word in way.split()}
+
+
+@pytest.mark.parametrize("split", [*SPLITS, "train_and_validation"])
 def test_every_command_is_told_in_many_ways_and_no_way_tells_two(split: Split) -> None:
     told = sentences(split)
     assert list(told) == list(COMMANDS)

@@ -59,7 +59,7 @@ class Instructions:
         Raises:
             InvalidValueError: there are not as many as robots, or one is empty.
         """
-        each = [texts] * len(self.texts) if isinstance(texts, str) else list(texts)
+        each = [texts] * len(self.texts) if isinstance(texts, str) or not isinstance(texts, Sequence) else list(texts)
         if len(each) != len(self.texts):
             raise InvalidValueError(f"expected an instruction for each of {len(self.texts)} robots, got {len(each)}")
         for robot, text in enumerate(each):
@@ -109,7 +109,7 @@ class Instructions:
 
     def _tell(self, robot: int, text: str) -> None:
         """A sentence in any words; what an unknown one commands, as far as rewards go, is read from its embedding."""
-        if not text.strip():
+        if not isinstance(text, str) or not text.strip():
             raise InvalidValueError("an instruction must have words, such as 'go north slowly'")
         embedding = embed([text])
         self._told[robot] = _OWN_WORDS

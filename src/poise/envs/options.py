@@ -58,7 +58,10 @@ class InstructionOptions(Config):
     """Where to go and how fast, told in plain English: the goal and its speed are those of a sentence's."""
 
     enabled: bool = Field(False, description="add the sentence's embedding to the observation as 'instruction'")
-    split: Split = Field("train", description="whose sentences are drawn; no wording of one occurs in another")
+    split: Split = Field(
+        "train",
+        description="whose sentences are drawn; no wording of one occurs in another, but those of two in the last",
+    )
     directions: tuple[str, ...] = Field(DIRECTIONS, min_length=1, description="that are drawn, of the compass")
     paces: tuple[str, ...] = Field(tuple(SPEEDS), min_length=1, description="that are drawn: 0.1, 0.2, 0.3 m/s")
     stop: float = Field(0.1, ge=0, le=1, description="share of the episodes whose instruction is to stand still")
@@ -75,6 +78,12 @@ class InstructionOptions(Config):
     compass: bool | None = Field(
         None, description="add where north is, as 'compass'; by default where frame 'heading' does not tell"
     )
+
+    @model_validator(mode="after")
+    def _heard(self) -> Self:
+        if self.text is not None and not self.enabled:
+            raise ValueError(f"text is told with enabled: true only, got '{self.text}'")
+        return self
 
     @field_validator("directions", "paces")
     @classmethod

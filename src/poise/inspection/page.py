@@ -46,11 +46,18 @@ def write_findings(findings: Findings, run: Path, out: Path, numbers: Path | Non
         write_atomically(numbers, json.dumps(content, indent=1, allow_nan=False) + "\n")
 
 
+_FEW = 10
+"""Episodes, below which intervals are wider than what is to be told apart."""
+
+
 def lede(findings: Findings) -> str:
     """What is most worth knowing, in two sentences."""
     summary = findings.intact.summary()
     returned = summary["return"]["mean"]
-    text = f"Over {summary['episodes']} episodes it returns {_tenths(returned)}."
+    episodes = summary["episodes"]
+    text = f"Over {episodes} episode{'s' if episodes > 1 else ''} it returns {_tenths(returned)}."
+    if episodes < _FEW:
+        text += " So few say little; ask for 20 or more (--episodes)."
     known = {name: value for name, value in findings.gradient.items() if math.isfinite(value)}
     if known:
         most = max(known, key=lambda name: known[name])

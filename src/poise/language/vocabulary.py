@@ -2,8 +2,9 @@
 
 command ──► {lead} {verb} {direction} {pace} ──► "please roll to the north slowly"
 
-The splits share the points of the compass and the smallest words of English, and nothing else: no verb, adverb or turn
-of phrase of one occurs in another. Who follows a sentence that was held out has understood it, and not remembered it.
+The three splits share the points of the compass and the smallest words of English, and nothing else: no verb, adverb or
+turn of phrase of one occurs in another. Who follows a sentence that was held out has understood it, and not remembered
+it. Once all settings are chosen by validation, the words of both may be learned from: `train_and_validation`.
 """
 
 import itertools
@@ -13,7 +14,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Literal, NamedTuple
 
-Split = Literal["train", "validation", "held_out"]
+Split = Literal["train", "validation", "held_out", "train_and_validation"]
 
 DIRECTIONS = ("east", "northeast", "north", "northwest", "west", "southwest", "south", "southeast")
 """Of the compass, 45° apart and counterclockwise: east is +x of the world, north is +y."""
@@ -21,7 +22,7 @@ DIRECTIONS = ("east", "northeast", "north", "northwest", "west", "southwest", "s
 SPEEDS = {"slowly": 0.1, "normally": 0.2, "quickly": 0.3}
 """m/s that is asked for, by pace."""
 
-PARAPHRASES: dict[Split, int] = {"train": 256, "validation": 40, "held_out": 40}
+PARAPHRASES: dict[Split, int] = {"train": 256, "validation": 40, "held_out": 40, "train_and_validation": 256}
 """Sentences for each command, where there are so many: some of all that the words allow, always the same."""
 
 
@@ -157,6 +158,16 @@ WORDS: dict[Split, Words] = {
         stops=("don't budge", "park", "quit rolling", "brake", "settle down", "stick to this spot", "cut the engine"),
     ),
 }
+
+
+def _together(one: Words, other: Words) -> Words:
+    """The words of both, which may meet in a sentence."""
+    paces = {pace: one.paces[pace] + other.paces[pace] for pace in SPEEDS}
+    merged = {name: getattr(one, name) + getattr(other, name) for name in Words._fields if name != "paces"}
+    return Words(paces=paces, **merged)
+
+
+WORDS["train_and_validation"] = _together(WORDS["train"], WORDS["validation"])
 
 
 def spellings(direction: str) -> tuple[str, ...]:
