@@ -1,0 +1,273 @@
+"""What makes features of pictures: a small CNN, ResNet-18 and ViT-B/16, in plain torch.
+
+pictures (N, C, H, W), normalised ─► backbone.places ─► (N, F, h, w) what is where ─┬─► average       (N, F)
+                                                                                  ├─► spatial softmax (N, 2 F)
+                                                                                  └─► tokens        (N, h w, F)
+
+The parameters of ResNet-18 and ViT-B/16 have torchvision's names, so that weights published for these load as they are.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Literal
+
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from poise.errors import InvalidValueError, PoiseError
+from poise.files import read_bytes
+
+BackboneName = Literal["cnn", "resnet18", "vit_b_16"]
+Pooling = Literal["average", "spatial_softmax", "class_token"]
+
+
+class Backbone(nn.Module):
+    """A network over pictures.
+
+    Attributes:
+        channels: F, features of each place.
+    """
+
+    channels: int
+
+    def places(self, pictures: Tensor) -> Tensor:
+        """(N, C, H, W) to (N, F, h, w)."""
+        raise NotImplementedError
+
+    def summary(self, pictures: Tensor) -> Tensor:
+        """(N, F): the average over places, or what a network sums up itself."""
+        return self.places(pictures).mean(dim=(2, 3))
+
+
+class SmallCnn(Backbone):
+    """Four convolutions: 8x8 by 4, 4x4 by 2, and 3x3 twice; 84x84 pixels become 10x10 places of 64 features."""
+
+    LAYERS = ((32, 8, 4, 2), (64, 4, 2, 1), (64, 3, 1, 1), (64, 3, 1, 1))
+    """Channels, kernel, stride and padding of each."""
+
+    def __init__(self, in_channels: int = 3) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        widths = [in_channels, *(layer[0] for layer in self.LAYERS)]
+        for (before, after), (_, kernel, stride, padding) in zip(pairwise(widths), self.LAYERS, strict=True):
+            layers += [nn.Conv2d(before, after, kernel, stride, padding), nn.ReLU()]
+        self.conv = nn.Sequential(*layers[:-1])  # places may be negative, for softmax over them
+        self.channels = widths[-1]
+
+    def places(self, pictures: Tensor) -> Tensor:
+        """(N, C, H, W) to (N, 64, h, w), before the last nonlinearity."""
+        return self.conv(pictures)
+
+    def summary(self, pictures: Tensor) -> Tensor:
+        """(N, 64) the average after it."""
+        return functional.relu(self.places(pictures)).mean(dim=(2, 3))
+
+
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions beside a way past them (He et al., arXiv 1512.03385, figure 5 left)."""
+
+    def __init__(self, before: int, after: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(before, after, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(after)
+        self.conv2 = nn.Conv2d(after, after, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(after)
+        self.downsample: nn.Module | None = None
+        if stride != 1 or before != after:
+            self.downsample = nn.Sequential(nn.Conv2d(before, after, 1, stride, bias=False), nn.BatchNorm2d(after))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, before, h, w) to (N, after, h / stride, w / stride)."""
+        past = x if self.downsample is None else self.downsample(x)
+        x = functional.relu(self.bn1(self.conv1(x)))
+        return functional.relu(self.bn2(self.conv2(x)) + past)
+
+
+class ResNet18(Backbone):
+    """ResNet-18, its classifier left out (He et al., arXiv 1512.03385).
+
+    84x84 pixels become 3x3 places of 512 features.
+    """
+
+    def __init__(self, in_channels: int = 3) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(in_channels, 64, 7, 2, 3, bias=False)
+        self.bn1 = nn.BatchNorm2d(64)
+        for number, (before, after) in enumerate(pairwise([64, 64, 128, 256, 512]), start=1):
+            blocks = BasicBlock(before, after, 1 if number == 1 else 2), BasicBlock(after, after, 1)
+            self.add_module(f"layer{number}", nn.Sequential(*blocks))
+        self.channels = 512
+
+    def places(self, pictures: Tensor) -> Tensor:
+        """(N, C, H, W) to (N, 512, H / 32, W / 32)."""
+        x = functional.max_pool2d(functional.relu(self.bn1(self.conv1(pictures))), 3, 2, 1)
+        for number in range(1, 5):
+            x = self.get_submodule(f"layer{number}")(x)
+        return x
+
+
+class EncoderBlock(nn.Module):
+    """Self-attention and a perceptron, each after a normalisation and beside a way past it."""
+
+    def __init__(self, width: int, heads: int, hidden: int) -> None:
+        super().__init__()
+        self.ln_1 = nn.LayerNorm(width, eps=1e-6)
+        self.self_attention = nn.MultiheadAttention(width, heads, batch_first=True)
+        self.ln_2 = nn.LayerNorm(width, eps=1e-6)
+        self.mlp = nn.Sequential(
+            nn.Linear(width, hidden), nn.GELU(), nn.Identity(), nn.Linear(hidden, width), nn.Identity()
+        )
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """(N, T, width) to the same."""
+        x = self.ln_1(tokens)
+        tokens = tokens + self.self_attention(x, x, x, need_weights=False)[0]
+        return tokens + self.mlp(self.ln_2(tokens))
+
+
+class VitEncoder(nn.Module):
+    """Blocks over tokens that know where they are."""
+
+    def __init__(self, places: int, width: int, depth: int, heads: int, hidden: int) -> None:
+        super().__init__()
+        self.pos_embedding = nn.Parameter(torch.empty(1, places + 1, width).normal_(std=0.02))
+        self.layers = nn.Sequential()
+        for number in range(depth):
+            self.layers.add_module(f"encoder_layer_{number}", EncoderBlock(width, heads, hidden))
+        self.ln = nn.LayerNorm(width, eps=1e-6)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """(N, T, width) to the same."""
+        return self.ln(self.layers(tokens + self.pos_embedding))
+
+
+class VitB16(Backbone):
+    """ViT-B/16, its classifier left out (Dosovitskiy et al., arXiv 2010.11929): 16x16 pixels a patch, 12 blocks of 768.
+
+    84x84 pixels are 5x5 patches; the last 4 rows and columns are not seen.
+
+    Args:
+        height, width: of the pictures, pixels, which fix how many places there are.
+        in_channels: of the pictures.
+        size: features, blocks, heads and hidden features of a block; those of B/16 by default.
+    """
+
+    PATCH = 16
+
+    def __init__(
+        self, height: int, width: int, in_channels: int = 3, size: tuple[int, int, int, int] = (768, 12, 12, 3072)
+    ) -> None:
+        super().__init__()
+        self.channels, depth, heads, hidden = size
+        self.grid = (height // self.PATCH, width // self.PATCH)
+        if not all(self.grid):
+            raise InvalidValueError(f"vit_b_16 needs pictures of at least 16x16 pixels, got {height}x{width}")
+        self.class_token = nn.Parameter(torch.zeros(1, 1, self.channels))
+        self.conv_proj = nn.Conv2d(in_channels, self.channels, self.PATCH, self.PATCH)
+        self.encoder = VitEncoder(self.grid[0] * self.grid[1], self.channels, depth, heads, hidden)
+
+    def places(self, pictures: Tensor) -> Tensor:
+        """(N, C, H, W) to (N, 768, H / 16, W / 16)."""
+        tokens = self._encoded(pictures)[:, 1:]
+        return tokens.transpose(1, 2).unflatten(2, self.grid)
+
+    def summary(self, pictures: Tensor) -> Tensor:
+        """(N, 768) the class token."""
+        return self._encoded(pictures)[:, 0]
+
+    def _encoded(self, pictures: Tensor) -> Tensor:
+        patches = self.conv_proj(pictures).flatten(2).transpose(1, 2)
+        return self.encoder(torch.cat([self.class_token.expand(len(patches), -1, -1), patches], dim=1))
+
+
+class SpatialSoftmax(nn.Module):
+    """Where each feature is: the expected place of a softmax over all places (Levine et al., arXiv 1504.00702).
+
+    Rows and columns run from -1 to 1. A temperature is learned.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.log_temperature = nn.Parameter(torch.zeros(()))
+
+    def forward(self, places: Tensor) -> Tensor:
+        """(N, F, h, w) to (N, 2 F): columns, then rows."""
+        height, width = places.shape[2:]
+        share = (places.float() / self.log_temperature.exp()).flatten(2).softmax(dim=-1).unflatten(2, (height, width))
+        columns = (share.sum(dim=2) * torch.linspace(-1, 1, width, device=places.device)).sum(dim=-1)
+        rows = (share.sum(dim=3) * torch.linspace(-1, 1, height, device=places.device)).sum(dim=-1)
+        return torch.cat([columns, rows], dim=1)
+
+
+def build_backbone(name: BackboneName, shape: Sequence[int], weights: str | None = None) -> Backbone:
+    """A new backbone for pictures of a shape (C, H, W), with published weights if a file of them is named.
+
+    Raises:
+        InvalidValueError: the pictures are too small, or the weights are of something else.
+        PoiseError: the file is missing, or cannot be read.
+    """
+    channels, height, width = shape
+    backbone: Backbone
+    if name == "vit_b_16":
+        backbone = VitB16(height, width, channels)
+    else:
+        backbone = SmallCnn(channels) if name == "cnn" else ResNet18(channels)
+    if weights is not None:
+        load_published(backbone, Path(weights))
+    return backbone
+
+
+def load_published(backbone: Backbone, path: Path) -> None:
+    """Take torchvision's weights from a file, `.safetensors` or what `torch.save` wrote of a `state_dict`.
+
+    A classifier's are left out; position embeddings of another grid are interpolated. Nothing is unpickled but tensors.
+
+    Raises:
+        InvalidValueError: they are of another architecture.
+        PoiseError: the file is missing, or cannot be read.
+    """
+    state = _read(path)
+    state = {key: value for key, value in state.items() if not key.startswith(("fc.", "heads."))}
+    own = backbone.state_dict()
+    place = "encoder.pos_embedding"
+    if isinstance(backbone, VitB16) and place in state:
+        state[place] = _resized(state[place], backbone.grid)
+    if state.keys() != own.keys() or any(state[key].shape != own[key].shape for key in own):
+        wrong = sorted(state.keys() ^ own.keys()) or [key for key in own if state[key].shape != own[key].shape]
+        raise InvalidValueError(
+            f"{path} holds weights of another network than {type(backbone).__name__}, which differ in '{wrong[0]}'; "
+            "expected a state_dict of torchvision's model of that name"
+        )
+    backbone.load_state_dict(state)
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    content = read_bytes(path, "a file of published weights")
+    try:
+        if path.suffix == ".safetensors":
+            return safetensors.torch.load(content)
+
+        state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except Exception as error:  # torch, zip and safetensors raise many kinds
+        said = " ".join(str(error).split())[:100]
+        raise PoiseError(f"{path} cannot be read as weights ({said}); expected .safetensors or a state_dict") from error
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise PoiseError(f"{path} holds no weights; expected a state_dict, tensors by name")
+    return state
+
+
+def _resized(embedding: Tensor, grid: tuple[int, int]) -> Tensor:
+    """(1, 1 + n n, width) to (1, 1 + h w, width), bicubic over places; the class token's stays."""
+    token, places = embedding[:, :1], embedding[:, 1:]
+    side = round(places.shape[1] ** 0.5)
+    if side * side != places.shape[1] or grid == (side, side):
+        return embedding
+    image = places.transpose(1, 2).unflatten(2, (side, side))
+    image = functional.interpolate(image, grid, mode="bicubic", align_corners=True)
+    return torch.cat([token, image.flatten(2).transpose(1, 2)], dim=1)

@@ -1,0 +1,41 @@
+"""Losses of behavioural cloning, as pure functions."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn.functional import smooth_l1_loss
+
+from poise.imitation import spherical
+
+
+def huber(differences: Tensor) -> Tensor:
+    """Of each number: x^2 / 2 up to 1, |x| - 1/2 beyond (Huber, 1964, with delta = 1)."""
+    return smooth_l1_loss(differences, torch.zeros_like(differences), reduction="none")
+
+
+def magnitude_weights(actions: Tensor) -> Tensor:
+    """(..., 1) for actions (..., A): w = 1 + 2 |a|, so that large movements count for more."""
+    return 1.0 + 2.0 * actions.norm(dim=-1, keepdim=True)
+
+
+def cloning_loss(
+    outputs: Tensor, actions: Tensor, valid: Tensor | None = None, weighted: bool = True, is_spherical: bool = False
+) -> Tensor:
+    """How far outputs are from an expert's actions: the mean of w huber(difference) over the numbers that count.
+
+    Args:
+        outputs: of a network: (..., A) actions, or (..., 4) what `spherical.read` reads.
+        actions: (..., A) the expert's.
+        valid: (...) bool, which of them are there and no padding; all by default.
+        weighted: by `magnitude_weights`; otherwise w = 1.
+        is_spherical: in which coordinates.
+    """
+    if is_spherical:
+        found, counts = spherical.differences(outputs, actions)
+    else:
+        found, counts = outputs - actions, torch.ones_like(actions, dtype=torch.bool)
+    if valid is not None:
+        counts = counts & valid.unsqueeze(-1)
+    weights = magnitude_weights(actions) if weighted else 1.0
+    return (weights * huber(found) * counts).sum() / counts.sum().clamp(min=1)
