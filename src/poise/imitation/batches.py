@@ -1,0 +1,138 @@
+"""Batches to learn from: demonstrations in memory, and what is drawn of them.
+
+frames    single decisions, in any order                      for policies without memory
+streams   lanes of whole demonstrations, a window at a time   for policies with memory, which they carry on
+chunks    a decision, those before it, and the actions after  for policies that predict several actions
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from poise.errors import InvalidValueError
+from poise.imitation.reader import LoadedEpisode
+
+
+@dataclass(frozen=True)
+class Batch:
+    """N samples.
+
+    Attributes:
+        observation: by component (T, N, ...): the decision, or several in order; pictures uint8.
+        actions: (K, N, A) the expert's, for that decision and what follows it, or for each of several.
+        valid: (K, N) bool, which of them are there.
+        starts: (T, N) bool, where a demonstration begins.
+    """
+
+    observation: Mapping[str, Tensor]
+    actions: Tensor
+    valid: Tensor
+    starts: Tensor
+
+    def __len__(self) -> int:
+        return self.actions.shape[1]
+
+
+class Corpus:
+    """Demonstrations end to end: F frames of E episodes, as tensors.
+
+    Args:
+        episodes: that are loaded.
+
+    Attributes:
+        observation: by component (F, ...): pictures uint8, the rest float32.
+        actions: (F, A).
+        first, last: (E,) of each episode, its first frame and the one after its last.
+    """
+
+    def __init__(self, episodes: Sequence[LoadedEpisode]) -> None:
+        names = episodes[0].observation
+        self.observation = {
+            name: torch.from_numpy(np.concatenate([one.observation[name] for one in episodes])) for name in names
+        }
+        self.actions = torch.from_numpy(np.concatenate([one.actions for one in episodes]))
+        self.last = torch.tensor([len(one.actions) for one in episodes]).cumsum(0)
+        self.first = torch.cat([torch.zeros(1, dtype=torch.long), self.last[:-1]])
+        self._episode = torch.repeat_interleave(torch.arange(len(episodes)), self.last - self.first)
+
+    def __len__(self) -> int:
+        return len(self.actions)
+
+    # --- what is drawn ----------------------------------------------------------------------------------------------
+
+    def frames(self, size: int, generator: torch.Generator) -> Iterator[Batch]:
+        """Every frame once, `size` at a time."""
+        yield from self.chunks(size, 1, 1, generator)
+
+    def chunks(self, size: int, history: int, chunk: int, generator: torch.Generator) -> Iterator[Batch]:
+        """Every frame once, with the `history` frames that end with it and the `chunk` actions that begin with it.
+
+        Before an episode's first frame there is that frame again; after its last, padding that is not valid.
+        """
+        for drawn in torch.randperm(len(self), generator=generator).split(size):
+            yield self.chunk_at(drawn, history, chunk)
+
+    def chunk_at(self, frames: Tensor, history: int = 1, chunk: int = 1) -> Batch:
+        """The same for frames (N,)."""
+        episode = self._episode[frames]
+        before = frames + torch.arange(1 - history, 1)[:, None]
+        after = frames + torch.arange(chunk)[:, None]
+        seen = torch.maximum(before, self.first[episode])
+        done = torch.minimum(after, self.last[episode] - 1)
+        observation = {name: values[seen] for name, values in self.observation.items()}
+        return Batch(observation, self.actions[done], after < self.last[episode], seen == self.first[episode])
+
+    def streams(self, lanes: int, steps: int, generator: torch.Generator) -> Iterator[Batch]:
+        """Every demonstration once: lanes play one after another, window after window of `steps` frames.
+
+        What a memory holds after a window belongs before the next. A lane that has nothing left is padded, not valid.
+
+        Raises:
+            InvalidValueError: there are more lanes than demonstrations.
+        """
+        if lanes > len(self.first):
+            raise InvalidValueError(
+                f"there are {len(self.first)} demonstrations, fewer than the {lanes} lanes to play them"
+            )
+        places, starts, valid = self._lanes(lanes, generator)
+        for begin in range(0, len(places), steps):
+            window = slice(begin, begin + steps)
+            observation = {name: values[places[window]] for name, values in self.observation.items()}
+            yield Batch(observation, self.actions[places[window]], valid[window], starts[window])
+
+    def _lanes(self, lanes: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """(L, lanes) frames, where demonstrations begin, and which are no padding: the shortest lane gets the next."""
+        rows: list[list[Tensor]] = [[] for _ in range(lanes)]
+        lengths = [0] * lanes
+        for number in torch.randperm(len(self.first), generator=generator).tolist():
+            lane = lengths.index(min(lengths))
+            rows[lane].append(torch.arange(int(self.first[number]), int(self.last[number])))
+            lengths[lane] += len(rows[lane][-1])
+        longest = max(lengths)
+        places = torch.zeros(longest, lanes, dtype=torch.long)
+        valid = torch.arange(longest)[:, None] < torch.tensor(lengths)
+        for lane, parts in enumerate(rows):
+            places[: lengths[lane], lane] = torch.cat(parts)
+        return places, (places == self.first[self._episode[places]]) | ~valid, valid
+
+
+def split_by_episode(
+    episodes: Sequence[LoadedEpisode], share: float, seed: int
+) -> tuple[list[LoadedEpisode], list[LoadedEpisode]]:
+    """Demonstrations to learn from and demonstrations held out, at least one of each.
+
+    By episode, because two frames of one are nearly the same.
+
+    Raises:
+        InvalidValueError: there are fewer than two.
+    """
+    if len(episodes) < 2:
+        raise InvalidValueError(f"at least 2 demonstrations are needed, one of them held out, got {len(episodes)}")
+    order = np.random.default_rng(seed).permutation(len(episodes))
+    held = min(max(round(share * len(episodes)), 1), len(episodes) - 1)
+    return [episodes[i] for i in sorted(order[held:])], [episodes[i] for i in sorted(order[:held])]
