@@ -104,6 +104,11 @@ ALGORITHM_KEYS = "epochs, gamma, hidden, learning_rate, name, schedule, target_k
             "unknown key 'algorithm.schedule.starts'; did you mean 'start'? Known keys: end, kind, start",
         ),
         (
+            {**GOOD, "algorithm": {"schedule": {"kind": "linear", "value": 1}}},
+            "unknown key 'algorithm.schedule.value', which goes with kind 'constant' and not with 'linear'; remove it, "
+            'or set all of algorithm.schedule anew: "{kind: linear}". Known keys: end, kind, start',
+        ),
+        (
             {**GOOD, "phases": [{}, {"epoch": 1}]},
             f"unknown key 'phases[1].epoch'; did you mean 'epochs'? Known keys: {ALGORITHM_KEYS}",
         ),
@@ -137,6 +142,13 @@ ALGORITHM_KEYS = "epochs, gamma, hidden, learning_rate, name, schedule, target_k
 )
 def test_one_sentence_per_mistake(mapping: Any, sentence: str) -> None:
     assert message(mapping) == f"configs/x.yaml: {sentence}"
+
+
+def test_what_has_no_origin_is_told_without_one() -> None:
+    assert message({}, where="") == "missing key 'env'"
+    assert message({"env": {}, "seed": "?"}, where="").startswith(
+        "there are 2 problems: (1) missing key 'env.id'; (2) "
+    )
 
 
 def test_several_mistakes_are_told_together() -> None:

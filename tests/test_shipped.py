@@ -22,7 +22,8 @@ from poise.training.seeds import PLAY_SEED
 ROOT = Path(__file__).parents[1]
 SHIPPED = sorted((ROOT / "configs").rglob("*.yaml"))
 MUTEXES = [path for path in SHIPPED if path.stem.endswith("mutex")]
-TRAINED = [path for path in SHIPPED if path not in MUTEXES]
+DEMONSTRATED = [path for path in SHIPPED if path.stem == "expert"]
+TRAINED = [path for path in SHIPPED if path not in MUTEXES + DEMONSTRATED]
 
 
 @pytest.mark.parametrize("path", TRAINED, ids=lambda path: path.stem)
@@ -81,9 +82,9 @@ def test_specialists_take_turns_where_the_course_is_judged() -> None:
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_its_first_lines_tell_how_to_use_it(path: Path) -> None:
-    """How to train it, or, of finished policies put together, how to measure it."""
+    """How to train it, or of finished policies put together how to measure it, of an expert how to record it."""
     comment = [line for line in path.read_text().splitlines() if line.startswith("#")]
-    verb = "evaluate" if path in MUTEXES else "train"
+    verb = "evaluate" if path in MUTEXES else "demos" if path in DEMONSTRATED else "train"
     assert any(f"poise {verb} {path.relative_to(ROOT)}" in line for line in comment)
 
 

@@ -39,11 +39,11 @@ _EXPECTED = {
 
 
 def describe(error: ValidationError, cls: type[BaseModel], mapping: Mapping[str, Any], where: str) -> str:
-    """All problems of `mapping` as a `cls`, in one paragraph that starts with `where`."""
+    """All problems of `mapping` as a `cls`, in one paragraph that starts with `where`, unless that is empty."""
     problems = list(dict.fromkeys(_problems(error.errors(include_url=False), cls, mapping)))
     if len(problems) == 1:
-        return f"{where}: {problems[0]}"
-    return f"{where} has {len(problems)} problems: " + "; ".join(
+        return f"{where}: {problems[0]}" if where else problems[0]
+    return f"{f'{where} has' if where else 'there are'} {len(problems)} problems: " + "; ".join(
         f"({number}) {problem}" for number, problem in enumerate(problems, start=1)
     )
 
@@ -119,12 +119,36 @@ def _complaint(key: str, message: str, value: Any) -> str:
 
 
 def _unknown_key(key: str, location: Location, cls: type[BaseModel]) -> str:
-    """The sentence for a key that no class knows: its neighbours' names, or the place where that name does exist."""
+    """The sentence for a key that no class knows: its neighbours' names, or what or where it does go with."""
     name = str(location[-1])
     known = sorted({field for model in _models_at(cls, location[:-1]) for field in model.model_fields})
     elsewhere = next((path for path in _paths(cls) if path.split(".")[-1] == name and path != key), None)
-    hint = f"; did you mean '{elsewhere}'?" if elsewhere else did_you_mean(name, known) or "."
+    hint = _of_other_kinds(key, location, cls)
+    hint = hint or (f"; did you mean '{elsewhere}'?" if elsewhere else did_you_mean(name, known) or ".")
     return f"unknown key '{key}'{hint} Known keys: {', '.join(known)}"
+
+
+def _of_other_kinds(key: str, location: Location, cls: type[BaseModel]) -> str:
+    """The clause for a key that its mapping has with another `name`, as is left when the name alone is changed."""
+    if len(location) < 2:
+        return ""
+    *above, chosen, name = location
+    siblings = _models_at(cls, tuple(above))
+    told_by = next((field for model in siblings for field in model.model_fields if _only(model, field) == chosen), None)
+    others = [_only(model, told_by) for model in siblings if told_by and name in model.model_fields]
+    if not others:
+        return ""
+    return (
+        f", which goes with {told_by} {' or '.join(map(repr, others))} and not with '{chosen}'; remove it, or set all "
+        f'of {key.rpartition(".")[0]} anew: "{{{told_by}: {chosen}}}".'
+    )
+
+
+def _only(model: type[BaseModel], field: str) -> Any:
+    """What a field must always be, if there is but one thing: such tell the members of a union apart."""
+    annotation = model.model_fields[field].annotation if field in model.model_fields else None
+    values = get_args(annotation) if get_origin(annotation) is Literal else ()
+    return values[0] if len(values) == 1 else None
 
 
 def _key(location: Location, mapping: Any) -> str:

@@ -84,9 +84,9 @@ def test_who_sees_nothing_is_conditioned_all_the_same() -> None:
     [
         (
             {"language": "instructoin"},
-            "language names 'instructoin'; did you mean 'instruction'.*modalities are body, ",
+            "language names 'instructoin', and there is no such modality; name one of .*did you mean 'instruction'",
         ),
-        ({"query": "legs"}, "query names 'legs'; the modalities are body, instruction, rgbd_0, rgbd_1"),
+        ({"query": "legs"}, "query names 'legs', and .*; name one of body, instruction, rgbd_0, rgbd_1"),
         ({"language": "body"}, "language and query are both 'body'; they must be two"),
         ({"language": "rgbd_0"}, "language is 'rgbd_0', and 'rgbd_0' is an image"),
     ],
@@ -94,3 +94,16 @@ def test_who_sees_nothing_is_conditioned_all_the_same() -> None:
 def test_wrong_use_is_named(options: dict[str, Any], words: str) -> None:
     with pytest.raises(PoiseError, match=words):
         build(**options)
+
+
+def test_the_instruction_that_nobody_gives_is_told_how_to_get() -> None:
+    shapes = {name: SHAPES[name] for name in ("vel", "rgbd_0")}
+    with pytest.raises(
+        PoiseError,
+        match=r"policy.fusion.language is 'instruction', and the environment gives none.*"
+        r"\(env.options.instruction.enabled true\), or name another modality .* of body, rgbd_0$",
+    ):
+        build(shapes)
+    told = {"told": ["instruction"], "body": ["vel"]}  # it is there, under another name
+    with pytest.raises(PoiseError, match="language names 'instruction', and there is no such modality; name one of"):
+        build({"vel": (3,), "instruction": (6,)}, modalities=told)

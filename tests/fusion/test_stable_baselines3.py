@@ -68,10 +68,29 @@ def test_cameras_that_are_told_to_be_missing_are_not_looked_at() -> None:
     assert not torch.equal(extractor(seen), extractor(seen | {"rgbd_0": other["rgbd_1"]}))
 
 
+def test_a_name_alone_will_do() -> None:
+    extractor = FusionFeaturesExtractor(Seeing.observation_space, "weighted_sum")
+    assert extractor.features_dim == 64
+
+
+def test_an_observation_that_is_no_mapping_can_be_made_one() -> None:
+    """By the wrapper that the complaint names."""
+    plain = gym.make("CartPole-v1")
+    space = spaces.Dict({"felt": plain.observation_space})
+    env = gym.wrappers.TransformObservation(plain, lambda observation: {"felt": observation}, space)
+    kwargs = {"features_extractor_class": FusionFeaturesExtractor, "features_extractor_kwargs": {"fusion": "early"}}
+    PPO("MultiInputPolicy", env, n_steps=8, batch_size=8, n_epochs=1, policy_kwargs=kwargs, seed=0).learn(8)
+
+
 def test_wrong_use() -> None:
-    with pytest.raises(PoiseError, match="fusion is of mappings"):
+    with pytest.raises(
+        PoiseError,
+        match="fusion is of mappings, and the observation is Box.*; make a Dict space of it, by a wrapper such",
+    ):
         FusionFeaturesExtractor(spaces.Box(-1, 1, (3,)), {"name": "concat"})
-    with pytest.raises(PoiseError, match="fusion.name must be one of .*did you mean 'concat'"):
+    with pytest.raises(PoiseError, match="^fusion.name must be one of .*did you mean 'concat'"):
         FusionFeaturesExtractor(Seeing.observation_space, {"name": "concatt"})
+    with pytest.raises(PoiseError, match=r"^fusion.dropout withholds .* in poise's own learners.*, so leave it out$"):
+        FusionFeaturesExtractor(Seeing.observation_space, {"name": "concat", "dropout": {"prob": 0.3}})
     with pytest.raises(PoiseError, match="nothing can be made of 'said', a Text; components are Box, Discrete"):
         FusionFeaturesExtractor(spaces.Dict({"said": spaces.Text(5)}), {"name": "concat"})

@@ -1,8 +1,8 @@
 """Which way of fusing modalities, and how large."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from poise.config import Config
 from poise.nn.precision import MixedPrecision
@@ -157,6 +157,11 @@ class VisionLanguageActionConfig(_AttendingConfig):
     query: str = Field("body", description="the modality that asks what is seen, together with the instruction")
 
 
+def _by_name(given: Any) -> Any:
+    """`concat` for `{name: concat}`."""
+    return {"name": given} if isinstance(given, str) else given
+
+
 AnyFusionConfig = Annotated[
     ConcatFusionConfig
     | EarlyFusionConfig
@@ -167,4 +172,6 @@ AnyFusionConfig = Annotated[
     | TransformerFusionConfig
     | VisionLanguageActionConfig,
     Field(discriminator="name"),
+    BeforeValidator(_by_name),
 ]
+"""Of the way that `name` chooses; a plain name chooses it as it is by default."""

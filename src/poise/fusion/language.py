@@ -4,11 +4,12 @@ The conditioning is FiLM (Perez et al., "Visual reasoning with a general conditi
 looking cross-attention, as in RT-1 (arXiv 2212.06817) and its kin.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
+from poise.envs.instructions import INSTRUCTION
 from poise.errors import InvalidValueError
 from poise.fusion.attention import Attention
 from poise.fusion.config import VisionLanguageActionConfig
@@ -51,13 +52,14 @@ class VisionLanguageAction(FusionExtractor):
     def __init__(self, shapes: Shapes, config: VisionLanguageActionConfig) -> None:
         modalities = Modalities(shapes, config, config.width, several=True)
         names = modalities.names
+        _check_told(config.language, names, shapes)
         for setting, name in (("language", config.language), ("query", config.query)):
-            check_modality(f"policy.fusion.{setting}", name, names)
+            check_modality(setting, name, names)
         if config.language == config.query:
-            raise InvalidValueError(f"policy.fusion.language and query are both '{config.query}'; they must be two")
+            raise InvalidValueError(f"language and query are both '{config.query}'; they must be two")
         for name, shape in modalities.groups[config.language].shapes.items():
             if len(shape) == 3:
-                raise InvalidValueError(f"policy.fusion.language is '{config.language}', and '{name}' is an image")
+                raise InvalidValueError(f"language is '{config.language}', and '{name}' is an image")
         self.seen = tuple(name for name in names if name not in (config.language, config.query))
         super().__init__(modalities, (3 if self.seen else 2) * config.width)
         self.language, self.query = config.language, config.query
@@ -65,9 +67,6 @@ class VisionLanguageAction(FusionExtractor):
         if self.seen:
             self.attention = Attention(config.width, config.num_heads)
             self.norm = nn.LayerNorm(config.width)
-
-    def tokens(self, components: Mapping[str, AnyComponent], missing: Tensor | None = None) -> dict[str, Tensor]:
-        return super().tokens(self._quiet(components), missing)
 
     def fuse(self, tokens: Tokens) -> Tensor:
         told, body = self._told(tokens), self._felt(tokens)
@@ -82,7 +81,7 @@ class VisionLanguageAction(FusionExtractor):
         weights = self.attention.weights(asking, self._answering(tokens)).squeeze(-2)
         return apart(weights, {name: tokens[name] for name in self.seen})
 
-    def _quiet(self, components: Mapping[str, AnyComponent]) -> dict[str, AnyComponent]:
+    def prepared(self, components: Mapping[str, AnyComponent]) -> Mapping[str, AnyComponent]:
         """The instruction's many numbers made small, as attention's scores are, by the root of how many they are.
 
         An optimiser's step moves each weight alike, and a token the more, the more numbers it is made of: of hundreds
@@ -106,3 +105,17 @@ class VisionLanguageAction(FusionExtractor):
         told = self._told(tokens)
         together: Tensor = self.norm(torch.cat([self.films[name](tokens[name], told) for name in self.seen], dim=-2))
         return together
+
+
+def _check_told(language: str, names: Sequence[str], shapes: Shapes) -> None:
+    """Nobody need have named the instruction, which conditions by default: that none is given is no slip of the pen.
+
+    Raises:
+        InvalidValueError: none is given.
+    """
+    if language == INSTRUCTION and INSTRUCTION not in (*names, *shapes):
+        raise InvalidValueError(
+            f"language is '{INSTRUCTION}', and the environment gives none, or policy.observations leave it out; switch "
+            "it on (env.options.instruction.enabled true), or name another modality that conditions the rest, of "
+            f"{', '.join(names)}"
+        )

@@ -51,24 +51,25 @@ def withheld(config: FusionConfig, groups: Mapping[str, ObsSegments]) -> list[st
         seen = [name for name, group in groups.items() if any(map(_is_seen, group.shapes, group.shapes.values()))]
         if not seen:
             raise InvalidValueError(
-                "policy.fusion.dropout withholds cameras and images, and there is none; name what it is to spare of "
-                f"{', '.join(groups)} in policy.fusion.dropout.spare"
+                "dropout withholds cameras and images, and there is none; name what it is to spare of "
+                f"{', '.join(groups)} in dropout.spare"
             )
         return seen
     for name in config.dropout.spare:
-        check_modality("policy.fusion.dropout.spare", name, groups)
+        check_modality("dropout.spare", name, groups)
     return [name for name in groups if name not in config.dropout.spare]
 
 
 def check_modality(setting: str, name: str, names: Collection[str]) -> None:
-    """A setting must name one of the modalities.
+    """A setting, which may be a default that nobody chose, must name one of the modalities.
 
     Raises:
         InvalidValueError: there is none of that name.
     """
     if name not in names:
         raise InvalidValueError(
-            f"{setting} names '{name}'{did_you_mean(name, names)}; the modalities are {', '.join(names)}"
+            f"{setting} names '{name}', and there is no such modality; name one of {', '.join(names)}"
+            f"{did_you_mean(name, names)}"
         )
 
 
@@ -92,25 +93,25 @@ def grouped(shapes: Shapes, modalities: Mapping[str, Sequence[str]] | None) -> d
     for modality, names in modalities.items():
         if not can_name_network(modality):
             raise InvalidValueError(
-                f"policy.fusion.modalities: torch can keep no network called '{modality}'; name it otherwise"
+                f"modalities names one '{modality}', and torch can keep no network called '{modality}'; name it "
+                "otherwise"
             )
         for name in names:
             if name not in shapes:
                 raise InvalidValueError(
-                    f"policy.fusion.modalities.{modality} names '{name}'{did_you_mean(name, shapes)}; "
-                    f"the policy sees {', '.join(shapes)}"
+                    f"modalities.{modality} names '{name}', and there is no such component; there are "
+                    f"{', '.join(shapes)}{did_you_mean(name, shapes)}"
                 )
         images = [name for name in names if len(shapes[name]) == 3]
         if images and len(names) > 1:
             raise InvalidValueError(
-                f"policy.fusion.modalities.{modality} mixes the image '{images[0]}' with others; an image is a "
-                "modality of its own"
+                f"modalities.{modality} mixes the image '{images[0]}' with others; an image is a modality of its own"
             )
     left = [name for name in shapes if not any(name in names for names in modalities.values())]
     if left:
         raise InvalidValueError(
-            f"no modality of policy.fusion.modalities takes '{left[0]}' of shape {shapes[left[0]]}; there are "
-            f"{', '.join(modalities)}"
+            f"modalities leaves out {', '.join(left)}; every component must be in one, of {', '.join(modalities)} or "
+            "of another name"
         )
     return {
         modality: ObsSegments({name: shapes[name] for name in sorted(modalities[modality])})
@@ -180,8 +181,8 @@ class ImageTokens(nn.Module):
             if height % config.patch_size or breadth % config.patch_size:
                 fitting = [n for n in range(1, min(height, breadth) + 1) if height % n == 0 and breadth % n == 0]
                 raise InvalidValueError(
-                    f"policy.fusion.images.patch_size of {config.patch_size} does not divide '{name}' of shape "
-                    f"{shape}; these do: {', '.join(map(str, fitting))}"
+                    f"images.patch_size of {config.patch_size} does not divide '{name}' of shape {shape}; these do: "
+                    f"{', '.join(map(str, fitting))}"
                 )
             self.layers = nn.Conv2d(channels, self.width, config.patch_size, config.patch_size)
             self.grid, depth = (height // config.patch_size, breadth // config.patch_size), self.width
@@ -192,8 +193,8 @@ class ImageTokens(nn.Module):
             self.grid, depth = self.layers.conv_out_resolution(height, breadth), config.channels[-1]
             if min(self.grid) < 1:
                 raise InvalidValueError(
-                    f"nothing is left of '{name}' of shape {shape} after the convolutions of policy.fusion.images, of "
-                    f"kernel_sizes {list(kernels)} and strides {list(strides)}; choose smaller ones, or 'kind: vit'"
+                    f"images leaves nothing of '{name}' of shape {shape} after convolutions of kernel_sizes "
+                    f"{list(kernels)} and strides {list(strides)}; choose smaller ones, or 'kind: vit'"
                 )
         places = math.prod(self.grid)
         self.spatial = spatial
@@ -208,7 +209,7 @@ class ImageTokens(nn.Module):
         with torch.autocast(flat.device.type, torch.bfloat16, enabled=self._mixed):
             maps: Tensor = self.layers(flat.movedim(-1, -3) if self._channels_last else flat).flatten(-2)
             tokens: Tensor = self.project(maps.transpose(-1, -2) if self.spatial else maps.flatten(-2)[..., None, :])
-        tokens = tokens.float()
+        tokens = tokens.float() if self._mixed else tokens
         tokens = tokens if self.position is None else tokens + self.position
         return tokens.reshape(*lead, self.count, self.width)
 
@@ -263,7 +264,8 @@ class Modalities(nn.Module):
             self.encoders[modality] = made
         self.widths: dict[str, int] = {name: encoder.width for name, encoder in self.encoders.items()}  # type: ignore[misc]
         self.counts: dict[str, int] = {name: encoder.count for name, encoder in self.encoders.items()}  # type: ignore[misc]
-        learned = withheld(config, self.groups) if config.missing == "learned" else []
+        at_times = withheld(config, self.groups)
+        learned = at_times if config.missing == "learned" else []
         self.missing = nn.ParameterDict({name: nn.Parameter(torch.zeros(self.widths[name])) for name in learned})
 
     def forward(self, components: Mapping[str, AnyComponent], missing: Tensor | None = None) -> dict[str, Tensor]:
@@ -275,13 +277,9 @@ class Modalities(nn.Module):
 
         Returns:
             {modality: (..., n, width)}.
-
-        Raises:
-            InvalidValueError: the mask has another shape.
         """
         if missing is None:
             return {name: self._tokens(name, components) for name in self.names}
-        self._check(missing, components)
         tokens = {}
         for i, name in enumerate(self.names):
             gone = missing[..., i]
@@ -296,16 +294,6 @@ class Modalities(nn.Module):
             tokens: Tensor = encoder(components)
             return tokens
         return encode(checked(encoder.name, components, encoder.shape), encoder)
-
-    def _check(self, missing: Tensor, components: Mapping[str, AnyComponent]) -> None:
-        name, shape = next(iter(self.groups[self.names[0]].shapes.items()))
-        value = component(name, components)
-        expected = (*value.shape[: value.dim() - len(shape)], len(self.names))
-        if missing.shape != expected or missing.dtype != torch.bool:
-            raise InvalidValueError(
-                f"the mask of missing modalities must be of bools of shape {expected}, for {', '.join(self.names)}, "
-                f"got {missing.dtype} of shape {tuple(missing.shape)}"
-            )
 
     def _blanked(self, components: Mapping[str, AnyComponent], name: str, gone: Tensor) -> dict[str, AnyComponent]:
         """A modality's components with zeros where it is missing: what is not a number would spoil the gradients."""

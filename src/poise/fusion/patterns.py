@@ -21,6 +21,7 @@ from poise.fusion.config import (
     TransformerFusionConfig,
     WeightedSumConfig,
 )
+from poise.fusion.given import check_mask, take
 from poise.fusion.modalities import Modalities, Shapes, check_modality, grouped
 from poise.fusion.segments import AnyComponent, ObsSegments
 from poise.nn import MlpModel
@@ -35,19 +36,26 @@ class FusionExtractor(nn.Module):
     Args:
         modalities: what they become first.
         output_size: number of features.
+
+    Attributes:
+        shapes: name to shape of every component that is fused.
     """
 
     def __init__(self, modalities: Modalities, output_size: int) -> None:
         super().__init__()
         self.modalities = modalities
         self.output_size = output_size
+        self.shapes = {name: shape for group in modalities.groups.values() for name, shape in group.shapes.items()}
 
     def forward(self, components: Mapping[str, AnyComponent], missing: Tensor | None = None) -> Tensor:
         """{name: (..., *shape)} to (..., output_size).
 
         Args:
-            components: of the observation.
+            components: of the observation, tensors of floating-point numbers, all of the same samples.
             missing: (..., M) bool, which of `modalities.names` not to look at.
+
+        Raises:
+            InvalidValueError: a component is missing or another, or the mask is.
         """
         tokens = self.tokens(components, missing)
         lead = next(iter(tokens.values())).shape[:-2]
@@ -61,8 +69,15 @@ class FusionExtractor(nn.Module):
 
     def tokens(self, components: Mapping[str, AnyComponent], missing: Tensor | None = None) -> dict[str, Tensor]:
         """{modality: (..., n, width)}: what the modalities are where they meet."""
-        tokens: dict[str, Tensor] = self.modalities(components, missing)
+        taken = take(components, self.shapes, self)
+        if missing is not None:
+            check_mask(missing, taken, self.shapes, self.modalities.names)
+        tokens: dict[str, Tensor] = self.modalities(self.prepared(taken), missing)
         return tokens
+
+    def prepared(self, components: Mapping[str, AnyComponent]) -> Mapping[str, AnyComponent]:
+        """{name: (..., *shape)} as the modalities' networks are to have them."""
+        return components
 
     def attended(self, tokens: Tokens) -> dict[str, Tensor]:
         """{modality: (..., n)} how much of each token is looked at; together they sum to 1. Empty without attention."""
@@ -100,11 +115,12 @@ class EarlyFusion(FusionExtractor):
         flat = {name: (math.prod(shape),) for name, shape in shapes.items()}
         modalities = Modalities(flat, config.model_copy(update={"modalities": groups}), 1, ())
         super().__init__(modalities, config.hidden_sizes[-1])
+        self.shapes = dict(shapes)
         self._pixels = ObsSegments(shapes)
         self.network = MlpModel(sum(modalities.widths.values()), config.hidden_sizes, None, config.activation)
 
-    def tokens(self, components: Mapping[str, AnyComponent], missing: Tensor | None = None) -> dict[str, Tensor]:
-        return super().tokens({name: self._pixels.flat(name, components) for name in self._pixels.shapes}, missing)
+    def prepared(self, components: Mapping[str, AnyComponent]) -> Mapping[str, AnyComponent]:
+        return {name: self._pixels.flat(name, components) for name in self._pixels.shapes}
 
     def fuse(self, tokens: Tokens) -> Tensor:
         features: Tensor = self.network(_side_by_side(tokens))
@@ -172,11 +188,15 @@ class CrossAttention(FusionExtractor):
     def __init__(self, shapes: Shapes, config: CrossAttentionConfig) -> None:
         modalities = Modalities(shapes, config, config.width, several=True)
         super().__init__(modalities, 2 * config.width)
-        check_modality("policy.fusion.query", config.query, modalities.names)
+        names = modalities.names
+        if len(names) < 2:
+            raise InvalidValueError(
+                f"query is '{config.query}', and '{names[0]}' is the only modality; choose another way of fusing, for "
+                "there is no other modality to ask"
+            )
+        check_modality("query", config.query, names)
         self.query = config.query
-        self.others = tuple(name for name in modalities.names if name != config.query)
-        if not self.others:
-            raise InvalidValueError(f"policy.fusion.query is '{config.query}', and there is no other modality to ask")
+        self.others = tuple(name for name in names if name != config.query)
         self.attention = Attention(config.width, config.num_heads)
         self.norm = nn.LayerNorm(config.width)
 

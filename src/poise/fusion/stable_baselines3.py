@@ -15,7 +15,8 @@ from torch import Tensor
 
 from poise.envs.vision import MISSING_CAMERAS
 from poise.errors import InvalidValueError
-from poise.fusion.building import build_fusion
+from poise.fusion.building import build_fusion, fusion_config
+from poise.fusion.config import AnyFusionConfig
 from poise.fusion.missing import missing_modalities
 
 
@@ -25,16 +26,24 @@ class FusionFeaturesExtractor(BaseFeaturesExtractor):
     Args:
         observation_space: of the environment, a Dict of Box, Discrete (which Stable-Baselines3 gives as one-hot
             vectors), MultiDiscrete or MultiBinary.
-        fusion: `name` and settings, as `policy.fusion` has them in a configuration of poise; nothing is withheld, but
-            cameras that `missing_cameras` tells to be missing are.
+        fusion: `name` and settings, as `policy.fusion` has them in a configuration of poise, but for `dropout`; a name
+            stands for {"name": name}. Cameras that `missing_cameras` tells to be missing are not looked at.
 
     Raises:
         InvalidValueError: the space is another, or the settings do not fit it.
     """
 
-    def __init__(self, observation_space: spaces.Space[Any], fusion: Mapping[str, Any]) -> None:
+    def __init__(self, observation_space: spaces.Space[Any], fusion: AnyFusionConfig | Mapping[str, Any] | str) -> None:
         if not isinstance(observation_space, spaces.Dict):
-            raise InvalidValueError(f"fusion is of mappings; the observation is {observation_space}")
+            raise InvalidValueError(
+                f"fusion is of mappings, and the observation is {observation_space}; make a Dict space of it, by a "
+                "wrapper such as gymnasium.wrappers.TransformObservation, and learn with the 'MultiInputPolicy'"
+            )
+        if fusion_config(fusion).dropout is not None:
+            raise InvalidValueError(
+                "fusion.dropout withholds modalities in poise's own learners, which keep with the rollout what was "
+                "withheld; Stable-Baselines3 has no place for that, so leave it out"
+            )
         shapes = {name: _shape(name, space) for name, space in observation_space.items() if name != MISSING_CAMERAS}
         made = build_fusion(shapes, fusion)
         super().__init__(observation_space, features_dim=made.output_size)
