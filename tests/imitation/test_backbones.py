@@ -29,8 +29,10 @@ def test_the_small_cnn_is_the_documents() -> None:
 
 
 def test_resnet18_has_torchvisions_names_and_sizes() -> None:
-    network = ResNet18()
-    assert parameters(network) == 11_689_512 - (512 * 1000 + 1000)  # torchvision's, without its classifier
+    network = ResNet18(published=True)
+    assert (
+        parameters(network) == parameters(ResNet18()) == 11_689_512 - (512 * 1000 + 1000)
+    )  # torchvision's, without its classifier
     names = set(network.state_dict())
     assert {"conv1.weight", "bn1.running_mean", "layer1.0.conv1.weight", "layer2.0.downsample.0.weight"} <= names
     assert {"layer4.1.bn2.num_batches_tracked", "layer3.0.downsample.1.running_var"} <= names
@@ -48,7 +50,7 @@ def _normalised(x: Tensor, state: dict[str, Tensor], name: str) -> Tensor:
 @torch.no_grad()
 def test_resnet18_by_hand() -> None:
     torch.manual_seed(0)
-    network = ResNet18().eval()
+    network = ResNet18(published=True).train()
     state = network.state_dict()
     for key, value in state.items():
         if key.endswith("running_var"):
@@ -118,12 +120,12 @@ def test_spatial_softmax_by_hand() -> None:
 @pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
 def test_published_weights_are_taken(tmp_path: Path, kind: str, suffix: str) -> None:
     torch.manual_seed(1)
-    source = ResNet18() if kind == "resnet18" else VitB16(224, 224, size=SMALL)
+    source = ResNet18(published=True) if kind == "resnet18" else VitB16(224, 224, size=SMALL)
     state = {**source.state_dict(), ("fc.weight" if kind == "resnet18" else "heads.head.weight"): torch.zeros(3, 3)}
     path = tmp_path / f"weights{suffix}"
     save_file(state, path) if suffix == ".safetensors" else torch.save(state, path)
     torch.manual_seed(2)
-    target = ResNet18() if kind == "resnet18" else VitB16(80, 112, size=SMALL)
+    target = ResNet18(published=True) if kind == "resnet18" else VitB16(80, 112, size=SMALL)
     load_published(target, path)
     taken = target.state_dict()
     same = [key for key in taken if key != "encoder.pos_embedding"]
@@ -138,7 +140,7 @@ def test_published_weights_are_taken(tmp_path: Path, kind: str, suffix: str) -> 
 
 
 def test_weights_that_are_none_or_of_something_else(tmp_path: Path) -> None:
-    network = ResNet18()
+    network = ResNet18(published=True)
     before = {key: value.clone() for key, value in network.state_dict().items()}
     with pytest.raises(MissingFileError, match="published weights"):
         load_published(network, tmp_path / "nothing.pth")

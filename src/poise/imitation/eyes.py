@@ -1,0 +1,111 @@
+"""From observations to features: pictures through backbones, everything else brought to unit scale."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from poise.errors import InvalidValueError
+from poise.imitation.backbones import SpatialSoftmax, build_backbone
+from poise.imitation.config import BackboneConfig
+
+IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""Mean and spread of red, green and blue."""
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+class Scale(NamedTuple):
+    """Mean and standard deviation of a component: of each number, or of each channel of pictures in [0, 1]."""
+
+    mean: Sequence[float]
+    std: Sequence[float]
+
+
+class Eye(nn.Module):
+    """A camera.
+
+    Args:
+        shape: of its pictures (C, H, W).
+        config: of the backbone.
+        scale: of its pictures.
+
+    Attributes:
+        width: features of the summary.
+        channels: features of each place.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, shape: Sequence[int], config: BackboneConfig, scale: Scale) -> None:
+        super().__init__()
+        self.shape = tuple(shape)
+        self.backbone = build_backbone(config.name, shape, config.weights)
+        self.channels = self.backbone.channels
+        self.pool = SpatialSoftmax() if config.pooling == "spatial_softmax" else None
+        self.width = self.channels * (2 if self.pool else 1)
+        mean, std = IMAGENET if config.normalize == "imagenet" and shape[0] == 3 else scale
+        self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32).view(-1, 1, 1))
+        self.register_buffer("std", torch.tensor(std, dtype=torch.float32).clamp(min=1e-3).view(-1, 1, 1))
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """(..., C, H, W), uint8 or in [0, 1], to (..., width).
+
+        Raises:
+            InvalidValueError: they are of another size.
+        """
+        flat = self._normalised(pictures)
+        found = self.backbone.summary(flat) if self.pool is None else self.pool(self.backbone.places(flat))
+        return found.float().unflatten(0, pictures.shape[:-3])
+
+    def tokens(self, pictures: Tensor, grid: int) -> Tensor:
+        """(..., C, H, W) to (..., h w, channels), of at most grid x grid places: neighbours are averaged."""
+        places = self.backbone.places(self._normalised(pictures)).float()
+        size = min(places.shape[2], grid), min(places.shape[3], grid)
+        places = functional.adaptive_avg_pool2d(places, size)
+        return places.flatten(2).transpose(1, 2).unflatten(0, pictures.shape[:-3])
+
+    def _normalised(self, pictures: Tensor) -> Tensor:
+        if pictures.shape[-3:] != self.shape:
+            raise InvalidValueError(
+                f"expected pictures of shape {self.shape} (channels, height, width), got {tuple(pictures.shape[-3:])}"
+            )
+        flat = pictures.flatten(0, -4)
+        scaled = flat.float() / 255.0 if flat.dtype == torch.uint8 else flat
+        return ((scaled - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
+
+
+class Body(nn.Module):
+    """Everything that is no picture, at unit scale, side by side.
+
+    Args:
+        shapes: of the components.
+        scales: of the components.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, shapes: Shapes, scales: Mapping[str, Scale]) -> None:
+        super().__init__()
+        self.names = tuple(shapes)
+        self.width = sum(int(torch.Size(shape).numel()) for shape in shapes.values())
+        mean = [value for name in self.names for value in scales[name].mean]
+        std = [value for name in self.names for value in scales[name].std]
+        self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32))
+        self.register_buffer("std", torch.tensor(std, dtype=torch.float32).clamp(min=1e-4))
+
+    def forward(self, observation: Mapping[str, Tensor], leading: int) -> Tensor:
+        """Components (..., shape), whose first `leading` axes are of samples, to (..., width)."""
+        flat = torch.cat([observation[name].flatten(leading) for name in self.names], dim=-1)
+        return (flat - self.mean) / self.std
+
+
+def pictures_among(shapes: Shapes) -> tuple[str, ...]:
+    """Components that are pictures (C, H, W)."""
+    return tuple(name for name, shape in shapes.items() if len(shape) == 3)

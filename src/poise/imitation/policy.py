@@ -1,0 +1,135 @@
+"""Policies that imitate: what they have in common, and the one that predicts an action at a time."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from poise.errors import InvalidValueError
+from poise.imitation import spherical
+from poise.imitation.batches import Batch
+from poise.imitation.config import CloningPolicyConfig, ImitationPolicyConfig
+from poise.imitation.eyes import Body, Eye, Scale, Shapes, pictures_among
+from poise.imitation.losses import cloning_loss
+from poise.nn import Memory, forget
+from poise.nn.frames import dense
+from poise.nn.precision import is_low
+
+States = Mapping[str, Tensor]
+
+
+class ImitationPolicy(nn.Module, ABC):
+    """Sees, and says what an expert would do.
+
+    Args:
+        shapes: of the components that it sees; those with three axes are pictures.
+        action_width: numbers in an action, in [-1, 1].
+        config: what it is made of.
+        scales: of the components.
+
+    Raises:
+        InvalidValueError: spherical coordinates are for three numbers only.
+    """
+
+    def __init__(
+        self, shapes: Shapes, action_width: int, config: ImitationPolicyConfig, scales: Mapping[str, Scale]
+    ) -> None:
+        super().__init__()
+        self.action_width = action_width
+        self.is_spherical = config.coordinates == "spherical"
+        if self.is_spherical and action_width != 3:
+            raise InvalidValueError(
+                f"policy.coordinates 'spherical' are of actions of 3 numbers, not of {action_width}"
+            )
+        self.outputs = spherical.OUTPUTS if self.is_spherical else action_width
+        self.eyes = nn.ModuleDict(
+            {name: Eye(shapes[name], config.backbone, scales[name]) for name in pictures_among(shapes)}
+        )
+        felt = {name: shape for name, shape in shapes.items() if name not in self.eyes}
+        self.body = Body(felt, scales) if felt else None
+        self._low = is_low(config.precision)
+
+    @abstractmethod
+    def loss(self, batch: Batch, states: States, weighted: bool) -> tuple[Tensor, dict[str, Tensor]]:
+        """How far it is from an expert, and what it remembers after the batch."""
+
+    @abstractmethod
+    def infer(self, observation: Mapping[str, Any], states: States) -> tuple[Tensor, dict[str, Tensor]]:
+        """Actions (N, A) for components (N, ...), and what is remembered after them."""
+
+    def actions(self, outputs: Tensor) -> Tensor:
+        """What a head says (..., outputs) as actions (..., A) in [-1, 1]."""
+        if self.is_spherical:
+            return spherical.to_cartesian(spherical.read(outputs)).clamp(-1.0, 1.0)
+        return outputs.tanh()
+
+    def distance(self, outputs: Tensor, batch: Batch, weighted: bool) -> Tensor:
+        """The loss of what a head says (K, N, outputs)."""
+        said = outputs if self.is_spherical else outputs.tanh()
+        return cloning_loss(said, batch.actions, batch.valid, weighted, self.is_spherical)
+
+    def in_precision(self) -> Any:
+        """A context in which it multiplies in the precision that it learns in."""
+        return torch.autocast("cpu", torch.bfloat16, enabled=self._low and self.training)
+
+
+class VisuomotorBCPolicy(ImitationPolicy):
+    """Behavioural cloning: an action at a time.
+
+    pictures ─► backbone ─► features ─┬─► (memory) ─► perceptron with dropout ─► tanh, or length and direction
+    state ─► unit scale ──────────────┘
+    """
+
+    def __init__(
+        self, shapes: Shapes, action_width: int, config: CloningPolicyConfig, scales: Mapping[str, Scale]
+    ) -> None:
+        super().__init__(shapes, action_width, config, scales)
+        width = sum(eye.width for eye in self.eyes.values()) + (self.body.width if self.body else 0)  # type: ignore[misc]
+        self.memory: Memory | None = None
+        if config.memory is not None:
+            kind = config.memory
+            self.memory = Memory(width, kind.type, kind.num_layers, kind.hidden_size)
+            width = kind.hidden_size
+        layers: list[nn.Module] = []
+        for hidden in config.hidden_sizes:
+            layers += [nn.Linear(width, hidden), nn.ReLU(), nn.Dropout(config.dropout)]
+            width = hidden
+        self.head = nn.Sequential(*layers, nn.Linear(width, self.outputs))
+
+    def loss(self, batch: Batch, states: States, weighted: bool) -> tuple[Tensor, dict[str, Tensor]]:
+        """Over windows (T, N) of demonstrations, or single decisions (1, N), which remember nothing."""
+        with self.in_precision():
+            features = self._features(batch.observation, 2)
+            found, after = self._remembered(features, states, batch.starts)
+            outputs = self.head(found)
+        return self.distance(outputs.float(), batch, weighted), {name: state.detach() for name, state in after.items()}
+
+    @torch.no_grad()
+    def infer(self, observation: Mapping[str, Any], states: States) -> tuple[Tensor, dict[str, Tensor]]:
+        """Actions (N, A) for components (N, ...), and what is remembered after them."""
+        features = self._features({name: dense(value) for name, value in observation.items()}, 1)
+        after: dict[str, Tensor] = {}
+        if self.memory is not None:
+            features, after = self.memory.step(features, states or self.memory.initial_states(len(features)))
+        return self.actions(self.head(features)), after
+
+    def _features(self, observation: Mapping[str, Tensor], leading: int) -> Tensor:
+        """Components (..., shape) to (..., F)."""
+        seen = [eye(observation[name]) for name, eye in self.eyes.items()]
+        felt = [self.body(observation, leading)] if self.body is not None else []
+        return torch.cat([*seen, *felt], dim=-1)
+
+    def _remembered(self, features: Tensor, states: States, starts: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """(T, N, F) to what the head reads, step by step, nothing being remembered where a demonstration starts."""
+        if self.memory is None:
+            return features, {}
+        after = dict(states) or self.memory.initial_states(features.shape[1])
+        outputs = []
+        for step, begins in zip(features, starts, strict=True):
+            output, after = self.memory.step(step, forget(after, begins))
+            outputs.append(output)
+        return torch.stack(outputs), after

@@ -1,0 +1,242 @@
+"""Policies that imitate: what they are made of, that they can learn, and that they act as they learned."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from poise.config import parse
+from poise.errors import InvalidValueError
+from poise.imitation import spherical
+from poise.imitation.act import ACTPolicy, Style, positions
+from poise.imitation.batches import Batch, Corpus
+from poise.imitation.config import ActPolicyConfig, CloningPolicyConfig
+from poise.imitation.eyes import Scale
+from poise.imitation.policy import ImitationPolicy, VisuomotorBCPolicy
+from poise.imitation.reader import LoadedEpisode
+from poise.nn import forget
+
+SHAPES: dict[str, tuple[int, ...]] = {"image": (3, 40, 40), "state": (3,)}
+SCALES = {"image": Scale([0.4] * 3, [0.3] * 3), "state": Scale([0.1, 0.0, -0.1], [0.5, 1.0, 2.0])}
+SMALL: dict[str, Any] = {"precision": "float32", "observations": ["image", "state"]}
+NOTHING: Mapping[str, Tensor] = {}
+
+
+def build(name: str = "bc", **settings: Any) -> ImitationPolicy:
+    torch.manual_seed(0)
+    if name == "bc":
+        return VisuomotorBCPolicy(SHAPES, 3, parse(CloningPolicyConfig, SMALL | settings), SCALES)
+    small = {"width": 32, "num_heads": 2, "feedforward": 64, "head": [64], "chunk": 4, "horizon": 2, "name": "act"}
+    return ACTPolicy(SHAPES, 3, parse(ActPolicyConfig, SMALL | small | settings), SCALES)
+
+
+def trajectory(length: int = 12) -> LoadedEpisode:
+    """A square that wanders over the picture, and a push towards where it is going."""
+    time = np.linspace(0, 2 * np.pi, length)
+    place = np.stack([20 + 12 * np.cos(time), 20 + 12 * np.sin(time)], axis=1).astype(int)
+    image = np.zeros((length, 3, 40, 40), np.uint8)
+    for step, (row, column) in enumerate(place):
+        image[step, step % 3, row - 3 : row + 3, column - 3 : column + 3] = 255
+    state = np.stack([np.cos(time), np.sin(time), time / 6], axis=1).astype(np.float32)
+    actions = 0.9 * np.stack([-np.sin(time), np.cos(time), np.cos(2 * time)], axis=1).astype(np.float32)
+    return LoadedEpisode(0, {"image": image, "state": state}, actions)
+
+
+ONE = Corpus([trajectory()])
+
+
+def batch_for(policy: ImitationPolicy, corpus: Corpus = ONE) -> Batch:
+    """The whole trajectory, as the policy learns from it."""
+    if isinstance(policy, ACTPolicy):
+        return corpus.chunk_at(torch.arange(len(corpus)), policy.config.history, policy.config.chunk)
+    if isinstance(policy, VisuomotorBCPolicy) and policy.memory is not None:
+        return next(corpus.streams(1, 100, torch.Generator()))
+    return corpus.chunk_at(torch.arange(len(corpus)))
+
+
+def played(policy: ImitationPolicy, corpus: Corpus = ONE) -> Tensor:
+    """(F, A) what it does when it is shown the trajectory, open loop."""
+    policy.eval()
+    states, done = dict(NOTHING), []
+    for frame in range(len(corpus)):
+        action, states = policy.infer({name: value[[frame]] for name, value in corpus.observation.items()}, states)
+        done.append(action[0])
+    return torch.stack(done)
+
+
+ARCHITECTURES: dict[str, dict[str, Any]] = {
+    "cnn": {},
+    "cnn, average": {"backbone": {"pooling": "summary"}},
+    "cnn, spherical": {"coordinates": "spherical"},
+    "cnn, gru": {"memory": {"type": "gru", "hidden_size": 64}},
+    "cnn, without state": {"observations": ["image"]},
+    "resnet18": {"backbone": {"name": "resnet18"}},
+    "act": {"name": "act"},
+    "act, history, chunk by chunk": {"name": "act", "history": 3, "execution": "chunk"},
+    "act, receding, spherical": {"name": "act", "execution": "receding", "horizon": 2, "coordinates": "spherical"},
+    "act, latent": {"name": "act", "latent": {"size": 4, "weight": 0.1}},
+}
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_one_trajectory_is_reproduced_open_loop(architecture: str) -> None:
+    policy, corpus = build(**{"dropout": 0.0} | ARCHITECTURES[architecture]), Corpus([trajectory(6)])
+    batch = batch_for(policy, corpus)
+    optimizer = torch.optim.Adam(policy.parameters(), 2e-3)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 400, 2e-5)
+    policy.train()
+    for step in range(400):
+        loss, _ = policy.loss(batch, NOTHING, weighted=True)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+        if loss < 5e-6:
+            break
+    assert (played(policy, corpus) - corpus.actions).abs().max() < 1e-2
+
+
+def test_the_head_is_the_documents() -> None:
+    policy = VisuomotorBCPolicy(
+        {"image": (3, 84, 84), "state": (3,)},
+        3,
+        parse(CloningPolicyConfig, {"backbone": {"pooling": "summary"}}),
+        SCALES,
+    )
+    assert sum(parameter.numel() for parameter in policy.head.parameters()) == 299_011
+    assert [layer.p for layer in policy.head if isinstance(layer, torch.nn.Dropout)] == [0.3, 0.3]
+
+
+@pytest.mark.parametrize("kind", ["gru", "lstm"])
+def test_a_memory_learns_over_windows_what_it_does_step_by_step(kind: str) -> None:
+    policy = build(memory={"type": kind, "hidden_size": 16, "num_layers": 2})
+    assert isinstance(policy, VisuomotorBCPolicy)
+    corpus = Corpus([trajectory(5), trajectory(9), trajectory(7)])
+    policy.eval()
+    states, outputs, targets = dict(NOTHING), [], []
+    for batch in corpus.streams(2, 4, torch.Generator().manual_seed(1)):
+        features = policy._features(batch.observation, 2)
+        found, states = policy._remembered(features, states, batch.starts)
+        outputs.append(policy.actions(policy.head(found)).detach()[batch.valid])
+        targets.append(batch.observation["state"][batch.valid])
+    alone = []
+    for length in (5, 9, 7):
+        one = Corpus([trajectory(length)])
+        alone += list(zip(one.observation["state"], played(policy, one), strict=True))
+    for state, action in zip(torch.cat(targets), torch.cat(outputs), strict=True):
+        nearest = min(alone, key=lambda pair: float((pair[0] - state).abs().sum() + (pair[1] - action).abs().sum()))
+        assert nearest[1] == pytest.approx(action.numpy(), abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    "architecture", ["cnn", "cnn, gru", "act", "act, history, chunk by chunk", "act, receding, spherical"]
+)
+def test_robots_are_independent_and_forget_what_is_over(architecture: str) -> None:
+    """Two robots, the second of which begins anew after three steps, act as each would alone."""
+    policy = build(**ARCHITECTURES[architecture]).eval()
+    order = torch.tensor([[0, 1, 2, 3, 4, 5, 6], [8, 9, 10, 2, 3, 4, 5]])
+    states, together = dict(NOTHING), []
+    for step in range(7):
+        shown = {name: value[order[:, step]] for name, value in ONE.observation.items()}
+        action, states = policy.infer(shown, states)
+        together.append(action)
+        if step == 2:
+            states = forget(states, torch.tensor([False, True]))
+    for robot, part in ((0, slice(0, 7)), (1, slice(0, 3)), (1, slice(3, 7))):
+        states, alone = dict(NOTHING), []
+        for frame in order[robot, part].tolist():
+            action, states = policy.infer({name: value[[frame]] for name, value in ONE.observation.items()}, states)
+            alone.append(action[0])
+        found = torch.stack(together)[part, robot]
+        assert found == pytest.approx(torch.stack(alone).numpy(), abs=1e-5)
+
+
+def test_chunks_are_carried_out_as_asked() -> None:
+    """Of predictions that are known, here the number of the decision and of the action within its chunk."""
+    expected = {
+        "chunk": [(0, 0), (0, 1), (0, 2), (0, 3), (4, 0), (4, 1)],
+        "receding": [(0, 0), (0, 1), (2, 0), (2, 1), (4, 0), (4, 1)],
+    }
+    for execution, order in expected.items():
+        policy = build("act", execution=execution, horizon=2)
+        assert isinstance(policy, ACTPolicy)
+        states, done = dict(NOTHING), []
+        for step in range(6):
+            said = torch.tensor([[[step / 10, action / 10, 0.0] for action in range(4)]])
+            policy._decoded = lambda tokens, latent, said=said: torch.atanh(said)  # type: ignore[method-assign]
+            action, states = policy.infer({name: value[[step]] for name, value in ONE.observation.items()}, states)
+            done.append(tuple(round(10 * float(value)) for value in action[0, :2]))
+        assert done == order
+
+
+def test_an_ensemble_averages_cartesian_actions() -> None:
+    """Of directions on both sides of the seam of the azimuth; averaged as angles they would point the other way."""
+    policy = build("act", execution="ensemble", decay=0.0, coordinates="spherical", chunk=2)
+    assert isinstance(policy, ACTPolicy)
+    states = dict(NOTHING)
+    for azimuth in (math.pi - 0.1, -math.pi + 0.1):
+        one = torch.tensor([0.0, 0.0, math.cos(azimuth), math.sin(azimuth)])
+        policy._decoded = lambda tokens, latent, one=one: one.expand(1, 2, 4)  # type: ignore[method-assign]
+        action, states = policy.infer({name: value[[0]] for name, value in ONE.observation.items()}, states)
+    assert action[0].tolist() == pytest.approx([-spherical.LONGEST / 2 * math.cos(0.1), 0.0, 0.0], abs=1e-5)
+
+
+def test_the_divergence_of_a_style_by_hand() -> None:
+    config = parse(ActPolicyConfig, SMALL | {"name": "act", "width": 16, "num_heads": 2, "latent": {"size": 2}})
+    style = Style(3, config)
+    with torch.no_grad():
+        style.said.weight.zero_()
+        style.said.bias.copy_(torch.tensor([1.0, -2.0, math.log(4.0), 0.0]))  # means 1 and -2, variances 4 and 1
+    _, divergence = style(torch.randn(5, 4, 3), torch.ones(5, 4, dtype=torch.bool))
+    assert divergence.item() == pytest.approx(0.5 * ((1 + 4 - math.log(4) - 1) + (4 + 1 - 0 - 1)))
+
+
+def test_what_pads_a_chunk_says_nothing() -> None:
+    policy = build("act", latent={"size": 4}, dropout=0.0)
+    policy.train()
+    batch = ONE.chunk_at(torch.tensor([10, 11]), 1, 4)
+    other = Batch(
+        batch.observation, torch.where(batch.valid[..., None], batch.actions, 0.77), batch.valid, batch.starts
+    )
+    losses = []
+    for one in (batch, other):
+        torch.manual_seed(3)
+        losses.append(policy.loss(one, NOTHING, weighted=True)[0].item())
+    assert losses[0] == pytest.approx(losses[1], rel=1e-6)
+
+
+def test_positions_by_hand() -> None:
+    found = positions(3, 4, torch.device("cpu"))
+    for place in range(3):
+        slow = place / 100.0
+        assert found[place].tolist() == pytest.approx(
+            [math.sin(place), math.cos(place), math.sin(slow), math.cos(slow)]
+        )
+
+
+def test_half_precision_learns_the_same_within_its_rounding() -> None:
+    losses = {}
+    for precision in ("float32", "bfloat16"):
+        policy = build(precision=precision, dropout=0.0).train()
+        losses[precision] = policy.loss(batch_for(policy), NOTHING, weighted=True)[0].item()
+    assert losses["bfloat16"] == pytest.approx(losses["float32"], rel=0.05)
+    assert losses["bfloat16"] != losses["float32"]
+
+
+def test_slips() -> None:
+    with pytest.raises(InvalidValueError, match="actions of 3 numbers, not of 2"):
+        VisuomotorBCPolicy(SHAPES, 2, parse(CloningPolicyConfig, SMALL | {"coordinates": "spherical"}), SCALES)
+    with pytest.raises(InvalidValueError, match=r"expected pictures of shape \(3, 40, 40\).*got \(3, 20, 40\)"):
+        build().infer({"image": torch.zeros(1, 3, 20, 40), "state": torch.zeros(1, 3)}, NOTHING)
+    for settings, said in (
+        ({"width": 30}, "multiple of 2 num_heads"),
+        ({"horizon": 20, "chunk": 10}, "at most chunk"),
+    ):
+        with pytest.raises(InvalidValueError, match=said):
+            parse(ActPolicyConfig, {"name": "act"} | settings)
+    with pytest.raises(InvalidValueError, match=r"memory.changes is for policies that learn by reinforcement"):
+        parse(CloningPolicyConfig, {"memory": {"changes": True}})
