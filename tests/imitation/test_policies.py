@@ -20,7 +20,7 @@ from poise.imitation.policy import ImitationPolicy, VisuomotorBCPolicy
 from poise.imitation.reader import LoadedEpisode
 from poise.nn import forget
 
-SHAPES: dict[str, tuple[int, ...]] = {"image": (3, 40, 40), "state": (3,)}
+SHAPES: dict[str, tuple[int, ...]] = {"image": (3, 32, 32), "state": (3,)}
 SCALES = {"image": Scale([0.4] * 3, [0.3] * 3), "state": Scale([0.1, 0.0, -0.1], [0.5, 1.0, 2.0])}
 SMALL: dict[str, Any] = {"precision": "float32", "observations": ["image", "state"]}
 NOTHING: Mapping[str, Tensor] = {}
@@ -37,8 +37,8 @@ def build(name: str = "bc", **settings: Any) -> ImitationPolicy:
 def trajectory(length: int = 12) -> LoadedEpisode:
     """A square that wanders over the picture, and a push towards where it is going."""
     time = np.linspace(0, 2 * np.pi, length)
-    place = np.stack([20 + 12 * np.cos(time), 20 + 12 * np.sin(time)], axis=1).astype(int)
-    image = np.zeros((length, 3, 40, 40), np.uint8)
+    place = np.stack([16 + 10 * np.cos(time), 16 + 10 * np.sin(time)], axis=1).astype(int)
+    image = np.zeros((length, 3, 32, 32), np.uint8)
     for step, (row, column) in enumerate(place):
         image[step, step % 3, row - 3 : row + 3, column - 3 : column + 3] = 255
     state = np.stack([np.cos(time), np.sin(time), time / 6], axis=1).astype(np.float32)
@@ -74,7 +74,7 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
     "cnn, spherical": {"coordinates": "spherical"},
     "cnn, gru": {"memory": {"type": "gru", "hidden_size": 64}},
     "cnn, without state": {"observations": ["image"]},
-    "resnet18": {"backbone": {"name": "resnet18"}},
+    "resnet18": {"backbone": {"name": "resnet18", "pooling": "summary"}},
     "act": {"name": "act"},
     "act, history, chunk by chunk": {"name": "act", "history": 3, "execution": "chunk"},
     "act, receding, spherical": {"name": "act", "execution": "receding", "horizon": 2, "coordinates": "spherical"},
@@ -86,10 +86,10 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
 def test_one_trajectory_is_reproduced_open_loop(architecture: str) -> None:
     policy, corpus = build(**{"dropout": 0.0} | ARCHITECTURES[architecture]), Corpus([trajectory(6)])
     batch = batch_for(policy, corpus)
-    optimizer = torch.optim.Adam(policy.parameters(), 2e-3)
+    optimizer = torch.optim.Adam(policy.parameters(), 1e-3 if architecture == "resnet18" else 2e-3, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 400, 2e-5)
     policy.train()
-    for step in range(400):
+    for _ in range(400):
         loss, _ = policy.loss(batch, NOTHING, weighted=True)
         optimizer.zero_grad()
         loss.backward()
@@ -230,8 +230,10 @@ def test_half_precision_learns_the_same_within_its_rounding() -> None:
 def test_slips() -> None:
     with pytest.raises(InvalidValueError, match="actions of 3 numbers, not of 2"):
         VisuomotorBCPolicy(SHAPES, 2, parse(CloningPolicyConfig, SMALL | {"coordinates": "spherical"}), SCALES)
-    with pytest.raises(InvalidValueError, match=r"expected pictures of shape \(3, 40, 40\).*got \(3, 20, 40\)"):
-        build().infer({"image": torch.zeros(1, 3, 20, 40), "state": torch.zeros(1, 3)}, NOTHING)
+    with pytest.raises(InvalidValueError, match=r"expected pictures of shape \(3, 32, 32\).*got \(3, 20, 32\)"):
+        build().infer({"image": torch.zeros(1, 3, 20, 32), "state": torch.zeros(1, 3)}, NOTHING)
+    with pytest.raises(InvalidValueError, match="resnet18 makes a single place of pictures of 32x32 pixels"):
+        build(backbone={"name": "resnet18"})
     for settings, said in (
         ({"width": 30}, "multiple of 2 num_heads"),
         ({"horizon": 20, "chunk": 10}, "at most chunk"),
