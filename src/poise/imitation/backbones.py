@@ -105,9 +105,9 @@ class BasicBlock(nn.Module):
 class ResNet18(Backbone):
     """ResNet-18, its classifier left out (He et al., arXiv 1512.03385).
 
-    84x84 pixels become 3x3 places of 512 features. Statistics of small batches of alike pictures are poor ones: published
-    weights keep those they come with, and what learns from nothing normalises groups of 16 channels of each picture by
-    itself (Wu and He, arXiv 1803.08494), as Chi et al. (arXiv 2303.04137) found best for imitation.
+    84x84 pixels become 3x3 places of 512 features. Statistics of small batches of alike pictures are poor ones:
+    published weights keep those they come with, and what learns from nothing normalises groups of 16 channels of each
+    picture by itself (Wu and He, arXiv 1803.08494), as Chi et al. (arXiv 2303.04137) found best for imitation.
 
     Args:
         in_channels: of the pictures.
