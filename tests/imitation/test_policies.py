@@ -84,9 +84,11 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_one_trajectory_is_reproduced_open_loop(architecture: str) -> None:
-    policy, corpus = build(**{"dropout": 0.0} | ARCHITECTURES[architecture]), Corpus([trajectory(3 if architecture == "resnet18" else 6)])
+    large = architecture == "resnet18"
+    policy = build(**{"dropout": 0.0} | ARCHITECTURES[architecture])
+    corpus = Corpus([trajectory(3 if large else 6)])
     batch = batch_for(policy, corpus)
-    optimizer = torch.optim.Adam(policy.parameters(), 3e-4 if architecture == "resnet18" else 2e-3, fused=True)
+    optimizer = torch.optim.Adam(policy.parameters(), 3e-4 if large else 2e-3, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 700, 2e-5)
     policy.train()
     for _ in range(700):
