@@ -95,7 +95,7 @@ def test_evaluate_prints_a_table_and_writes_every_episode(
     arguments = ["evaluate", str(run), "--episodes", "3", "--seed", "7", "--baselines", "--json", str(path)]
     table = told(capsys, arguments)
     content = json.loads(path.read_text())
-    assert list(content["policies"]) == [str(run), "do-nothing", "pid", "lqr"]
+    assert list(content["policies"]) == [str(run), "do-nothing", "random", "pid", "lqr"]
     assert content["environment"]["options"]["max_steps"] == 200
     for name, policy in content["policies"].items():
         summary, episodes = policy["summary"], policy["episodes"]

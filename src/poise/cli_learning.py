@@ -79,7 +79,9 @@ def evaluate_options(parser: Parser) -> None:
     )
     beside = parser.add_mutually_exclusive_group()
     beside.add_argument(
-        "--baselines", action="store_true", help="measure doing nothing, PID and LQR beside it, where they fit"
+        "--baselines",
+        action="store_true",
+        help="measure doing nothing, chance and what is scripted beside it, where they fit",
     )
     beside.add_argument(
         "--failures", action="store_true", help="measure it with cameras that are well, dead, fail, hang, lag or blur"

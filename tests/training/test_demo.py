@@ -67,7 +67,7 @@ def test_from_images_to_report_with_an_interruption(
     assert written["seconds"] == pytest.approx(sum(stage["seconds"] for stage in written["stages"].values()), abs=0.1)
     assert written["stages"]["train"]["steps"] == 256
     evaluation = json.loads((out / "evaluation.json").read_text())["policies"]
-    assert list(evaluation) == ["trained", "do-nothing", "pid", "lqr"]
+    assert list(evaluation) == ["trained", "do-nothing", "random", "pid", "lqr"]
     for name, policy in evaluation.items():
         assert policy["summary"]["return"]["mean"] == pytest.approx(np.mean(policy["episodes"]["returns"]))
         assert written["stages"]["evaluate"][name] == policy["summary"]

@@ -134,7 +134,11 @@ def _stages(demo: Demo) -> list[tuple[str, str, Callable[[Demo], Figures]]]:
         ("collect", "robots stumble about on random terrain; their two depth cameras record it", _collect),
         ("pretrain", "an autoencoder learns to squeeze a depth image into 20 numbers", _pretrain),
         ("train", f"{robots} robots at once learn to balance and travel; most of the time goes here", _train),
-        ("evaluate", f"{episodes} terrains that it has never seen, beside doing nothing, PID and LQR", _evaluate),
+        (
+            "evaluate",
+            f"{episodes} terrains that it has never seen, beside doing nothing, chance, PID and LQR",
+            _evaluate,
+        ),
         ("video", "the one of those episodes whose return is the median, from outside", _video),
         ("report", "curves, figures and settings on one page", _report),
     ]
