@@ -191,3 +191,14 @@ def test_wrong_use_is_named(make_robots: MakeRobots) -> None:
 def test_who_is_told_in_words_does_not_know_the_goal() -> None:
     assert BallbotOptions(frame="world").knows_goal
     assert not BallbotOptions.model_validate({"instruction": {"enabled": True}}).knows_goal
+
+
+def test_robots_are_told_by_anything_that_holds_a_sentence_for_each() -> None:
+    env = BallbotVectorEnv(2, instruction={"enabled": True}, cameras={"enabled": False})
+    env.reset(seed=0)
+    for each in (("go west", "stop"), np.array(["go west", "stop"]), iter(["go west", "stop"])):
+        env.set_instruction(each)  # type: ignore[arg-type]
+        assert list(env.instructions()) == ["go west", "stop"]
+    with pytest.raises(InvalidValueError, match="must have words"):
+        env.set_instruction(5)  # type: ignore[arg-type]
+    env.close()

@@ -1,6 +1,6 @@
 """What robots are told to do, in plain English: a sentence for each episode, and what it commands."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -59,7 +59,7 @@ class Instructions:
         Raises:
             InvalidValueError: there are not as many as robots, or one is empty.
         """
-        each = [texts] * len(self.texts) if isinstance(texts, str) or not isinstance(texts, Sequence) else list(texts)
+        each = [texts] * len(self.texts) if isinstance(texts, str) or not isinstance(texts, Iterable) else list(texts)
         if len(each) != len(self.texts):
             raise InvalidValueError(f"expected an instruction for each of {len(self.texts)} robots, got {len(each)}")
         for robot, text in enumerate(each):
