@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -36,6 +36,15 @@ def _configured(model: type[Settings], overrides: Mapping[str, str], verb: str) 
     from poise.config import apply_overrides, parse
 
     return parse(model, apply_overrides({}, overrides), verb)
+
+
+def _environments_and_own(settings: Sequence[str]) -> tuple[dict[str, str], dict[str, str]]:
+    """Settings of the environment, `env.…`, and those of the verb."""
+    from poise.config import parse_cli_overrides
+
+    overrides = parse_cli_overrides(settings)
+    of_env = {key: value for key, value in overrides.items() if key.startswith("env.")}
+    return of_env, {key: value for key, value in overrides.items() if key not in of_env}
 
 
 # --- collect, pretrain --------------------------------------------------------------------------------------------
@@ -142,14 +151,12 @@ def motion_settings() -> str:
 
 
 def motion(options: argparse.Namespace) -> None:
-    from poise.config import apply_overrides, load_yaml, parse, parse_cli_overrides
+    from poise.config import apply_overrides, load_yaml, parse
     from poise.training.config import EnvConfig
     from poise.training.motion import MotionConfig, record_motion
     from poise.training.progress import ProgressBar
 
-    overrides = parse_cli_overrides(options.settings)
-    of_env = {key: value for key, value in overrides.items() if key.startswith("env.")}
-    own = {key: value for key, value in overrides.items() if key not in of_env}
+    of_env, own = _environments_and_own(options.settings)
     config = _configured(MotionConfig, own, "poise motion")
     there = apply_overrides(load_yaml(options.config), of_env)
     env = parse(EnvConfig, there.get("env", {}), f"{options.config}: env")
@@ -186,14 +193,11 @@ def demos_settings() -> str:
 
 
 def demos(options: argparse.Namespace) -> int:
-    from poise.config import parse_cli_overrides
     from poise.training.comparison import contender
     from poise.training.demos import DemosConfig, demonstrate
     from poise.training.progress import ProgressBar
 
-    overrides = parse_cli_overrides(options.settings)
-    of_env = {key: value for key, value in overrides.items() if key.startswith("env.")}
-    own = {key: value for key, value in overrides.items() if key not in of_env}
+    of_env, own = _environments_and_own(options.settings)
     config = _configured(DemosConfig, own, "poise demos")
     expert = contender(options.expert, options.config, of_env)
     with ProgressBar(config.episodes, "demos", unit="demonstrations") as bar:

@@ -43,6 +43,7 @@ class ProcessVectorEnv(VectorEnv[Any, Any, Any]):
         first = self._crews[0]
         self.metadata = first.metadata | {"autoreset_mode": AutoresetMode.SAME_STEP}
         self.single_observation_space, self.single_action_space = first.spaces
+        self._spaces = [batch_space(self.single_observation_space, share) for share in self._shares]
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
 
@@ -66,14 +67,14 @@ class ProcessVectorEnv(VectorEnv[Any, Any, Any]):
 
     def retire(self, which: NDArray[np.bool_]) -> None:
         """Let these (N,) stand still until the next reset: their observations stay, their rewards are 0."""
-        self._all("retire", [(part,) for part in np.split(which, self._ends[:-1])])
+        self._all("retire", [(part,) for part in self._parted(which)])
 
     def close_extras(self, **kwargs: Any) -> None:
         """Free the environments and end the processes."""
         for crew in self._crews:
             crew.close()
 
-    def _parted(self, values: Sequence[Any]) -> list[Sequence[Any]]:
+    def _parted(self, values: Any) -> list[Any]:
         """One part for each process."""
         return [values[end - share : end] for share, end in zip(self._shares, self._ends, strict=True)]
 
@@ -85,12 +86,8 @@ class ProcessVectorEnv(VectorEnv[Any, Any, Any]):
 
     def _joined(self, observations: Sequence[Any]) -> Any:
         """The observation of all."""
-        parts = [
-            row
-            for share, part in zip(self._shares, observations, strict=True)
-            for row in iterate(batch_space(self.single_observation_space, share), part)
-        ]
-        return _stacked(self.single_observation_space, parts)
+        rows = [row for space, part in zip(self._spaces, observations, strict=True) for row in iterate(space, part)]
+        return _stacked(self.single_observation_space, rows)
 
     def _told(self, infos: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         """The information of all, as one vector environment would give it."""

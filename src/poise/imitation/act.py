@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -13,9 +12,11 @@ from torch import Tensor, nn
 from poise.imitation.batches import Batch
 from poise.imitation.config import ActPolicyConfig
 from poise.imitation.ensembling import Queue
-from poise.imitation.eyes import Scale, Shapes
-from poise.imitation.policy import ImitationPolicy, States
+from poise.imitation.eyes import Scale
+from poise.imitation.policy import ImitationPolicy, perceptron
 from poise.nn.frames import dense
+from poise.nn.memory import States
+from poise.policies.actor_critic import Shapes
 
 
 class ACTPolicy(ImitationPolicy):
@@ -43,7 +44,7 @@ class ACTPolicy(ImitationPolicy):
         decoder = nn.TransformerDecoderLayer(width, config.num_heads, norm_first=True, **layer)  # type: ignore[arg-type]
         self.decoder = nn.TransformerDecoder(decoder, config.decoder_layers, nn.LayerNorm(width))
         self.queries = nn.Parameter(0.02 * torch.randn(config.chunk, width))
-        self.head = _perceptron([width, *config.head, self.outputs], config.dropout)
+        self.head = perceptron([width, *config.head, self.outputs], config.dropout)
         self.style = Style(action_width, config) if config.latent else None
 
     # --- learning -----------------------------------------------------------------------------------------------------
@@ -175,10 +176,3 @@ def positions(count: int, width: int, device: torch.device) -> Tensor:
     place = torch.arange(count, device=device, dtype=torch.float32)[:, None]
     rate = torch.exp(-math.log(10000.0) * torch.arange(0, width, 2, device=device) / width)
     return torch.stack([(place * rate).sin(), (place * rate).cos()], dim=-1).flatten(1)
-
-
-def _perceptron(widths: list[int], dropout: float) -> nn.Sequential:
-    layers: list[nn.Module] = []
-    for before, after in itertools.pairwise(widths):
-        layers += [nn.Linear(before, after), nn.ReLU(), nn.Dropout(dropout)]
-    return nn.Sequential(*layers[:-2])

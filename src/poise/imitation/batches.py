@@ -16,6 +16,7 @@ from torch import Tensor
 
 from poise.errors import InvalidValueError
 from poise.imitation.reader import LoadedEpisode
+from poise.perception.images import split_episodes
 
 
 @dataclass(frozen=True)
@@ -124,15 +125,12 @@ class Corpus:
 def split_by_episode(
     episodes: Sequence[LoadedEpisode], share: float, seed: int
 ) -> tuple[list[LoadedEpisode], list[LoadedEpisode]]:
-    """Demonstrations to learn from and demonstrations held out, at least one of each.
-
-    By episode, because two frames of one are nearly the same.
+    """Demonstrations to learn from and demonstrations held out, at least one of each; see `split_episodes`.
 
     Raises:
         InvalidValueError: there are fewer than two.
     """
     if len(episodes) < 2:
         raise InvalidValueError(f"at least 2 demonstrations are needed, one of them held out, got {len(episodes)}")
-    order = np.random.default_rng(seed).permutation(len(episodes))
-    held = min(max(round(share * len(episodes)), 1), len(episodes) - 1)
-    return [episodes[i] for i in sorted(order[held:])], [episodes[i] for i in sorted(order[:held])]
+    learned, held = split_episodes(range(len(episodes)), share, seed)
+    return [episodes[i] for i in learned], [episodes[i] for i in held]

@@ -33,19 +33,17 @@ class Queue:
         nothing = torch.zeros(robots, chunk)
         return cls(torch.zeros(robots, chunk, width), nothing, nothing.clone())
 
-    def add(self, predicted: Tensor, decay: float, which: Tensor | None = None) -> None:
-        """One more prediction (N, chunk, A) for this step and those that follow, for some robots (N,) bool or all.
+    def add(self, predicted: Tensor, decay: float) -> None:
+        """One more prediction (N, chunk, A) for this step and those that follow.
 
         decay: m; the latest prediction weighs exp(-m i), i being how many came before it for that step.
         """
         if predicted.shape != self.sums.shape:
             raise InvalidValueError(f"expected predictions {tuple(self.sums.shape)}, got {tuple(predicted.shape)}")
         weight = torch.exp(-decay * self.counts)
-        if which is not None:
-            weight = weight * which.unsqueeze(-1)
         self.sums = self.sums + weight.unsqueeze(-1) * predicted
         self.weights = self.weights + weight
-        self.counts = self.counts + (weight > 0)
+        self.counts = self.counts + 1
 
     def replace(self, predicted: Tensor, which: Tensor) -> None:
         """A prediction (N, chunk, A) in place of all before it, for some robots (N,) bool."""

@@ -12,11 +12,10 @@ from torch.nn import functional
 from poise.errors import InvalidValueError
 from poise.imitation.backbones import SpatialSoftmax, build_backbone
 from poise.imitation.config import BackboneConfig
+from poise.policies.actor_critic import Shapes
 
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Mean and spread of red, green and blue."""
-
-Shapes = Mapping[str, tuple[int, ...]]
 
 
 class Scale(NamedTuple):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -13,13 +14,13 @@ from poise.errors import InvalidValueError
 from poise.imitation import spherical
 from poise.imitation.batches import Batch
 from poise.imitation.config import CloningPolicyConfig, ImitationPolicyConfig
-from poise.imitation.eyes import Body, Eye, Scale, Shapes, pictures_among
+from poise.imitation.eyes import Body, Eye, Scale, pictures_among
 from poise.imitation.losses import cloning_loss
 from poise.nn import Memory, forget
 from poise.nn.frames import dense
+from poise.nn.memory import States
 from poise.nn.precision import is_low
-
-States = Mapping[str, Tensor]
+from poise.policies.actor_critic import Shapes
 
 
 class ImitationPolicy(nn.Module, ABC):
@@ -94,11 +95,7 @@ class VisuomotorBCPolicy(ImitationPolicy):
             kind = config.memory
             self.memory = Memory(width, kind.type, kind.num_layers, kind.hidden_size)
             width = kind.hidden_size
-        layers: list[nn.Module] = []
-        for hidden in config.hidden_sizes:
-            layers += [nn.Linear(width, hidden), nn.ReLU(), nn.Dropout(config.dropout)]
-            width = hidden
-        self.head = nn.Sequential(*layers, nn.Linear(width, self.outputs))
+        self.head = perceptron([width, *config.hidden_sizes, self.outputs], config.dropout)
 
     def loss(self, batch: Batch, states: States, weighted: bool) -> tuple[Tensor, dict[str, Tensor]]:
         """Over windows (T, N) of demonstrations, or single decisions (1, N), which remember nothing."""
@@ -133,3 +130,11 @@ class VisuomotorBCPolicy(ImitationPolicy):
             output, after = self.memory.step(step, forget(after, begins))
             outputs.append(output)
         return torch.stack(outputs), after
+
+
+def perceptron(widths: Sequence[int], dropout: float) -> nn.Sequential:
+    """Linear layers of these widths, with a nonlinearity and dropout after each but the last."""
+    layers: list[nn.Module] = []
+    for before, after in pairwise(widths):
+        layers += [nn.Linear(before, after), nn.ReLU(), nn.Dropout(dropout)]
+    return nn.Sequential(*layers[:-2])

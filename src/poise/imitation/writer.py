@@ -115,7 +115,9 @@ class DemonstrationWriter:
         for demonstration in demonstrations:
             self._check(demonstration)
         place = {"chunk_index": self._files // CHUNK_SIZE, "file_index": self._files % CHUNK_SIZE}
-        columns, rows = self._columns(demonstrations), self._described(demonstrations, place)
+        episodes = self._numbered(demonstrations)
+        columns = {key: np.concatenate([frames[key] for frames in episodes]) for key in self.info.features}
+        rows = [self._described(one, frames, place) for one, frames in zip(demonstrations, episodes, strict=True)]
         write_table(self.folder / self.info.data_path.format(**place), frames_table(columns, self.info.features))
         write_table(self.folder / EPISODES / f"{FILE.format(**place)}.parquet", rows_table(rows))
         self._rows += rows
@@ -166,14 +168,13 @@ class DemonstrationWriter:
         if wrong:
             raise InvalidValueError(f"a demonstration must be of finite numbers, {wrong[0]} is not")
 
-    def _columns(self, demonstrations: Sequence[Demonstration]) -> dict[str, NDArray[Any]]:
-        """Frames of all, by feature."""
-        parts = []
-        frames = self.info.total_frames
+    def _numbered(self, demonstrations: Sequence[Demonstration]) -> list[dict[str, NDArray[Any]]]:
+        """The frames of each, by feature, following those that are there."""
+        episodes, first = [], self.info.total_frames
         for number, demonstration in enumerate(demonstrations, start=self.info.total_episodes):
-            parts.append(self._frames(demonstration, number, frames))
-            frames += len(demonstration)
-        return {key: np.concatenate([part[key] for part in parts]) for key in self.info.features}
+            episodes.append(self._frames(demonstration, number, first))
+            first += len(demonstration)
+        return episodes
 
     def _frames(self, demonstration: Demonstration, number: int, first: int) -> dict[str, NDArray[Any]]:
         """Of one episode, by feature."""
@@ -191,33 +192,25 @@ class DemonstrationWriter:
     def _stored(self, name: str, values: NDArray[Any]) -> NDArray[Any]:
         return np.asarray(values, np.uint8 if name in self.info.pictures else np.float32)
 
-    def _described(self, demonstrations: Sequence[Demonstration], place: Mapping[str, int]) -> list[dict[str, Any]]:
-        """What is kept of each episode beside its frames."""
-        rows, frames = [], self.info.total_frames
-        for number, demonstration in enumerate(demonstrations, start=self.info.total_episodes):
-            columns = self._frames(demonstration, number, frames)
-            statistics = {key: of_frames(columns[key]) for key in self.info.features}
-            rows.append(
-                {
-                    "episode_index": number,
-                    "tasks": [self._task],
-                    "length": len(demonstration),
-                    "data/chunk_index": place["chunk_index"],
-                    "data/file_index": place["file_index"],
-                    "dataset_from_index": frames,
-                    "dataset_to_index": frames + len(demonstration),
-                    "meta/episodes/chunk_index": place["chunk_index"],
-                    "meta/episodes/file_index": place["file_index"],
-                    **{
-                        f"stats/{key}/{name}": value.tolist()
-                        for key, of in statistics.items()
-                        for name, value in of.items()
-                    },
-                    **{f"{_NOTE}{name}": int(value) for name, value in demonstration.notes.items()},
-                }
-            )
-            frames += len(demonstration)
-        return rows
+    def _described(
+        self, demonstration: Demonstration, frames: Mapping[str, NDArray[Any]], place: Mapping[str, int]
+    ) -> dict[str, Any]:
+        """What is kept of an episode beside its frames."""
+        statistics = {key: of_frames(frames[key]) for key in self.info.features}
+        first = int(frames["index"][0])
+        return {
+            "episode_index": int(frames["episode_index"][0]),
+            "tasks": [self._task],
+            "length": len(demonstration),
+            "data/chunk_index": place["chunk_index"],
+            "data/file_index": place["file_index"],
+            "dataset_from_index": first,
+            "dataset_to_index": first + len(demonstration),
+            "meta/episodes/chunk_index": place["chunk_index"],
+            "meta/episodes/file_index": place["file_index"],
+            **{f"stats/{key}/{name}": value.tolist() for key, of in statistics.items() for name, value in of.items()},
+            **{f"{_NOTE}{name}": int(value) for name, value in demonstration.notes.items()},
+        }
 
 
 _NOTE = "poise/"

@@ -45,12 +45,13 @@ class ActAtRandom:
     """
 
     def __init__(self, num_robots: int, space: spaces.Box) -> None:
-        self._bounds = (np.stack([space.low] * num_robots), np.stack([space.high] * num_robots))
+        self._space = space
+        self._shape = (num_robots, *space.shape)
         self._generator = np.random.default_rng(0)
 
     def act(self, observation: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
         """(N, A)."""
-        return self._generator.uniform(*self._bounds).astype(np.float32)
+        return self._generator.uniform(self._space.low, self._space.high, self._shape).astype(np.float32)
 
     def reset(self, dones: NDArray[np.bool_]) -> None:
         """Nothing is remembered."""

@@ -17,10 +17,9 @@ from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from poise.config import Config, load_yaml, parse, save_yaml
+from poise.config import Config, save_yaml
 from poise.envs.options import CAMERAS, BallbotOptions, HeightScanOptions
 from poise.envs.vision import AGE
-from poise.errors import InvalidValueError
 from poise.perception import ImageDatasetWriter
 from poise.perception.images import Driver
 from poise.policies import Agent
@@ -29,6 +28,7 @@ from poise.policies.pid import PidController
 from poise.sim.terrain import TerrainOptions
 from poise.training.environments import control_step, make_vector_env
 from poise.training.feeling import FELT, in_heading
+from poise.training.settings import check_made_alike
 
 ENV_ID = "poise/Ballbot-v0"
 SETTINGS = "config.yaml"
@@ -100,7 +100,7 @@ def collect(config: CollectConfig, out: Path, threads: int = 0, progress: Progre
     Raises:
         InvalidValueError: the folder holds images made with other settings.
     """
-    _check_settings(config, out)
+    check_made_alike(out / SETTINGS, config, ("episodes", "robots"), "images")  # how many, and how many at once
     writer = ImageDatasetWriter(out, CAMERAS, config.height, config.width, config.max_depth, config.components)
     missing = [episode for episode in range(config.episodes) if not writer.has(episode)]
     save_yaml(out / SETTINGS, config)
@@ -197,20 +197,6 @@ def _rounds(config: CollectConfig, episodes: Sequence[int]) -> Iterator[tuple[Dr
 
 def _env_seed(config: CollectConfig, episode: int) -> int:
     return int(np.random.SeedSequence([config.seed, episode]).generate_state(1)[0])
-
-
-def _check_settings(config: CollectConfig, out: Path) -> None:
-    """Images of other settings must not be mixed in; how many episodes, and how many at once, changes no image."""
-    if not (out / SETTINGS).exists():
-        return
-    free = {"episodes": config.episodes, "robots": config.robots}
-    there = parse(CollectConfig, load_yaml(out / SETTINGS) | free, str(out / SETTINGS))
-    different = [name for name, value in there if value != getattr(config, name)]
-    if different:
-        raise InvalidValueError(
-            f"{out} holds images made with another {' and '.join(different)} (see {SETTINGS} there); "
-            "use another folder, or the same settings to add to them"
-        )
 
 
 # --- drivers ------------------------------------------------------------------------------------------------------

@@ -16,12 +16,13 @@ from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
 from pydantic import Field
 
-from poise.config import Config, load_yaml, parse, save_yaml
+from poise.config import Config, save_yaml
 from poise.errors import InvalidValueError, PoiseError
 from poise.imitation import Demonstration, DemonstrationWriter
 from poise.policies import Agent
 from poise.training.comparison import Contender
-from poise.training.environments import control_step, make_vector_env, told_of_step, within_bounds
+from poise.training.environments import control_step, make_vector_env, retire, told_of_step, within_bounds
+from poise.training.settings import check_made_alike
 
 SETTINGS = "demos.yaml"
 """File of a data set that tells how it was made."""
@@ -69,7 +70,7 @@ def demonstrate(
         PoiseError: the expert hardly ever succeeds.
     """
     settings = _Settings.of(config, expert)
-    _check_settings(settings, out)
+    check_made_alike(out / SETTINGS, settings, ("episodes", "side_by_side"), "demonstrations")
     count = min(config.side_by_side, config.episodes)
     env = make_vector_env(settings.env, count, expert.env_options, threads)
     try:
@@ -160,8 +161,7 @@ def _record(env: VectorEnv[Any, Any, Any], agent: Agent, config: DemosConfig, se
             recordings[robot].succeeded = bool(succeeded[robot])
         running &= ~over
         agent.reset(over)
-        if hasattr(env, "retire"):
-            env.retire(~running)
+        retire(env, ~running)
     return recordings
 
 
@@ -175,21 +175,6 @@ def _writer(config: _Settings, env: VectorEnv[Any, Any, Any], out: Path) -> Demo
     rate = 1.0 / control_step(env)
     fps = round(rate) if abs(rate - round(rate)) < 1e-6 else rate
     return DemonstrationWriter(out, components, int(np.prod(acted.shape)), fps, config.task or config.env, config.env)
-
-
-def _check_settings(asked: _Settings, out: Path) -> None:
-    """Demonstrations of other settings must not be mixed in; how many, and how many at once, changes none."""
-    path = out / SETTINGS
-    if not path.exists():
-        return
-    there = parse(_Settings, load_yaml(path), str(path))
-    free = ("episodes", "side_by_side")
-    different = [name for name, value in there if name not in free and value != getattr(asked, name)]
-    if different:
-        raise InvalidValueError(
-            f"{out} holds demonstrations made with another {' and '.join(different)} (see {SETTINGS} there); "
-            "use another folder, or the same settings to add to them"
-        )
 
 
 def _check_hope(kept: int, tried: int, name: str) -> None:

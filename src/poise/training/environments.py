@@ -56,6 +56,12 @@ def most_side_by_side(env_id: str) -> int:
     return int(getattr(known, "most_side_by_side", 100))
 
 
+def retire(env: VectorEnv[Any, Any, Any], which: NDArray[np.bool_]) -> None:
+    """Nobody watches these (N,) until the next reset: let them stand still, if the environment can."""
+    if hasattr(env, "retire"):
+        env.retire(which)
+
+
 def _refused_options(env_id: str, options: Mapping[str, Any], error: TypeError) -> str:
     """What to say of keyword arguments: those that the environment does not have, or else what it says itself."""
     unknown = _unknown_arguments(env_id, options)

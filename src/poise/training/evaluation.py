@@ -14,7 +14,7 @@ from poise.cores import torch_threads
 from poise.errors import InvalidValueError, PoiseError
 from poise.files import explained
 from poise.policies import Agent
-from poise.training.environments import steps_per_action, told_of_step, within_bounds
+from poise.training.environments import retire, steps_per_action, told_of_step, within_bounds
 from poise.training.statistics import Interval, mean_interval, wilson_interval
 
 EVALUATIONS = "evaluations.json"
@@ -138,8 +138,7 @@ def _run(
         successes |= running & done & told_of_step(info, "success", truncated).astype(np.bool_)
         running &= ~done
         agent.reset(done)
-        if hasattr(env, "retire"):
-            env.retire(~running)
+        retire(env, ~running)
         on_step(int(count - running.sum()))
     return {
         "returns": returns,

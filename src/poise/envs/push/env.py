@@ -114,8 +114,7 @@ class PushEnv(gym.Env[Observation, NDArray[Any]]):
         return seen | {name: value.astype(np.float32) for name, value in felt.items()}
 
     def _info(self) -> dict[str, Any]:
-        distance = self._world.distance
-        return {"success": self._world.is_solved, "distance": distance}
+        return {"success": self._world.is_solved, "distance": self._world.distance}
 
 
 class PushVectorEnv(ProcessVectorEnv):
