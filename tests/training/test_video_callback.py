@@ -1,7 +1,6 @@
 import sys
 import time
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import imageio.v3 as iio
@@ -27,7 +26,7 @@ class Standin:
         self.folder = folder
         self.step = 0
         self.config = RunConfig(video={"when": when}, evaluation={"every": 1})  # type: ignore[arg-type]
-        self.algorithm = SimpleNamespace(acting_policy=torch.nn.Linear(1, 1))
+        self.acting_policy = torch.nn.Linear(1, 1)
         self.evaluation = EvaluationCallback()
         self.callbacks = [self.evaluation]
         self.stop_reason: str | None = None

@@ -15,7 +15,7 @@ from poise.training.environments import make_vector_env, most_side_by_side
 from poise.training.evaluation import EVALUATIONS, Evaluation, evaluate
 
 if TYPE_CHECKING:
-    from poise.training.runner import Runner
+    from poise.training.loop import Loop
 
 
 INTERRUPTED = "interrupted"
@@ -25,10 +25,10 @@ INTERRUPTED = "interrupted"
 class Callback:
     """Told after every iteration; whatever it remembers goes into the checkpoint."""
 
-    def on_iteration(self, runner: Runner, before: int) -> None:
+    def on_iteration(self, runner: Loop, before: int) -> None:
         """An iteration took the run from step `before` to `runner.step`."""
 
-    def on_end(self, runner: Runner) -> None:
+    def on_end(self, runner: Loop) -> None:
         """Training is over and saved."""
 
     def state(self) -> dict[str, Any]:
@@ -47,7 +47,7 @@ def is_due(before: int, now: int, every: int) -> bool:
 class CheckpointCallback(Callback):
     """Saves the whole run every so many steps. Comes last, so that the others' memory is saved with it."""
 
-    def on_iteration(self, runner: Runner, before: int) -> None:
+    def on_iteration(self, runner: Loop, before: int) -> None:
         if is_due(before, runner.step, runner.config.checkpoint.every):
             runner.save()
 
@@ -63,7 +63,7 @@ class EvaluationCallback(Callback):
         self.is_new_best = False
         self.is_fresh = False
 
-    def on_iteration(self, runner: Runner, before: int) -> None:
+    def on_iteration(self, runner: Loop, before: int) -> None:
         every, ended = runner.config.evaluation.every, runner.step >= runner.config.last_step
         self.is_fresh = is_due(before, runner.step, every) or (ended and every > 0)
         self.is_new_best = False
@@ -77,7 +77,7 @@ class EvaluationCallback(Callback):
         self.best, self.level, self.since_best = state["best"], state["level"], state["since_best"]
         self.history = list(state["history"])
 
-    def _evaluate(self, runner: Runner) -> None:
+    def _evaluate(self, runner: Loop) -> None:
         config = runner.config
         evaluation = evaluate_policy(runner)
         summary = evaluation.summary()
@@ -101,7 +101,7 @@ class EvaluationCallback(Callback):
 _LOGGED = ("return", "length", "success_rate", "speed")
 
 
-def evaluate_policy(runner: Runner) -> Evaluation:
+def evaluate_policy(runner: Loop) -> Evaluation:
     """The run's policy on the evaluation's seeds and options; the learner's random draws are not disturbed."""
     config = runner.config
     options = config.env.options | config.evaluation.options
@@ -117,9 +117,9 @@ def evaluate_policy(runner: Runner) -> Evaluation:
     return evaluation
 
 
-def save_policy(runner: Runner) -> None:
+def save_policy(runner: Loop) -> None:
     """Keep the acting policy, without what only training needs, in `best/`."""
-    policy = runner.algorithm.acting_policy
+    policy = runner.acting_policy
     save_checkpoint(runner.folder / "best", {"step": runner.step, "policy": policy.state_dict()})
 
 

@@ -80,16 +80,10 @@ AlgorithmConfig = Annotated[
 """Of the algorithm that `name` chooses."""
 
 
-class RunConfig(Config):
-    """A training run."""
+class TrainingConfig(Config):
+    """What every training run has."""
 
     seed: int = Field(0, ge=0, lt=2**63, description="determines the run on a given machine")
-    total_steps: int = Field(
-        1_000_000,
-        ge=1,
-        description="decisions, summed over the environments, in whole rollouts; every schedule spans them, so a short "
-        "try sets stop_at instead",
-    )
     stop_at: int | None = Field(
         None, ge=1, description="stop early, after so many steps, with every schedule where it is then; by default all"
     )
@@ -97,9 +91,41 @@ class RunConfig(Config):
         0, ge=0, le=1024, description="for physics and cameras; 0 for all cores; results do not depend on it"
     )
     update_threads: int = Field(
-        2, ge=1, le=64, description="that share each minibatch of an update; another number rounds sums differently"
+        2, ge=1, le=64, description="that share the work of an update; another number rounds sums differently"
     )
     env: EnvConfig = EnvConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+    early_stopping: EarlyStoppingConfig = EarlyStoppingConfig()
+    checkpoint: CheckpointConfig = CheckpointConfig()
+    video: VideoConfig = VideoConfig()
+    tensorboard: bool = Field(True, description="write TensorBoard files beside progress.csv")
+
+    @property
+    def whole_training(self) -> int:
+        """Steps of all of it."""
+        raise NotImplementedError
+
+    @property
+    def last_step(self) -> int:
+        """Where the training ends."""
+        return self.whole_training if self.stop_at is None else min(self.stop_at, self.whole_training)
+
+    @model_validator(mode="after")
+    def _videos_have_their_occasion(self) -> Self:
+        if self.video.when in ("new_best", "evaluation") and not self.evaluation.every:
+            raise ValueError(f"video.when is '{self.video.when}', but evaluation.every is 0: there would be no video")
+        return self
+
+
+class RunConfig(TrainingConfig):
+    """A training run that learns by reinforcement."""
+
+    total_steps: int = Field(
+        1_000_000,
+        ge=1,
+        description="decisions, summed over the environments, in whole rollouts; every schedule spans them, so a short "
+        "try sets stop_at instead",
+    )
     reward_weights: dict[str, Scheduled] = Field(
         default_factory=dict,
         description="weights that change as training goes on, by name, in place of those in env.options.rewards",
@@ -109,22 +135,11 @@ class RunConfig(Config):
         None, description="folder of a run or a checkpoint whose policy this one is at first, of the same architecture"
     )
     algorithm: AlgorithmConfig = PPOConfig()
-    evaluation: EvaluationConfig = EvaluationConfig()
-    early_stopping: EarlyStoppingConfig = EarlyStoppingConfig()
-    checkpoint: CheckpointConfig = CheckpointConfig()
-    video: VideoConfig = VideoConfig()
-    tensorboard: bool = Field(True, description="write TensorBoard files beside progress.csv")
 
     @property
-    def last_step(self) -> int:
-        """Where the training ends."""
-        return self.total_steps if self.stop_at is None else min(self.stop_at, self.total_steps)
-
-    @model_validator(mode="after")
-    def _videos_have_their_occasion(self) -> Self:
-        if self.video.when in ("new_best", "evaluation") and not self.evaluation.every:
-            raise ValueError(f"video.when is '{self.video.when}', but evaluation.every is 0: there would be no video")
-        return self
+    def whole_training(self) -> int:
+        """Steps of all of it."""
+        return self.total_steps
 
     @model_validator(mode="after")
     def _discriminators_are_trained(self) -> Self:

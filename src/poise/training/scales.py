@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from poise.fusion.config import ConcatFusionConfig
 from poise.fusion.scales import Dwarfed, dwarfed, root_mean_squares
 from poise.policies.config import PolicyConfig
 from poise.policies.watching import meeting_features
 from poise.training.callbacks import Callback, is_due
-
-if TYPE_CHECKING:
-    from poise.training.runner import Runner
+from poise.training.loop import Loop
+from poise.training.runner import Runner
 
 _CHECKS = 20
 """In a whole training; the first is after the first iteration."""
@@ -26,7 +23,8 @@ class FeatureScalesCallback(Callback):
     def __init__(self) -> None:
         self._warned: set[str] = set()
 
-    def on_iteration(self, runner: Runner, before: int) -> None:
+    def on_iteration(self, runner: Loop, before: int) -> None:
+        assert isinstance(runner, Runner)  # only what learns by reinforcement is watched
         if before > 0 and not is_due(before, runner.step, -(-runner.config.total_steps // _CHECKS)):
             return
         scales = root_mean_squares(meeting_features(runner.algorithm.policy, runner.collector.observation))

@@ -17,7 +17,7 @@ from poise.training.callbacks import INTERRUPTED, Callback, EvaluationCallback, 
 from poise.training.checkpoint import save_checkpoint
 
 if TYPE_CHECKING:
-    from poise.training.runner import Runner
+    from poise.training.loop import Loop
 
 VIDEOS = "videos"
 _PENDING = ".pending"
@@ -51,13 +51,13 @@ class VideoCallback(Callback):
         self._waiting: tuple[Path, Path] | None = None
         self._has_warned = False
 
-    def on_iteration(self, runner: Runner, before: int) -> None:
+    def on_iteration(self, runner: Loop, before: int) -> None:
         with self._unharmed(runner):
             if _is_wanted(runner, before):
                 self._request(runner)
             self._tend(runner)
 
-    def on_end(self, runner: Runner) -> None:
+    def on_end(self, runner: Loop) -> None:
         """Wait a while for the last videos, unless the user pressed Ctrl-C."""
         with self._unharmed(runner):
             self._tend(runner)
@@ -69,16 +69,16 @@ class VideoCallback(Callback):
 
     # --- one video after the other --------------------------------------------------------------------------------
 
-    def _request(self, runner: Runner) -> None:
+    def _request(self, runner: Loop) -> None:
         """Save the policy aside; a request that still waits is replaced."""
         videos = runner.folder / VIDEOS
         name = f"step_{runner.step:09d}"
         snapshot = videos / _PENDING / name
-        save_checkpoint(snapshot, {"step": runner.step, "policy": runner.algorithm.acting_policy.state_dict()})
+        save_checkpoint(snapshot, {"step": runner.step, "policy": runner.acting_policy.state_dict()})
         self._drop_waiting()
         self._waiting = (snapshot, videos / f"{name}.mp4")
 
-    def _tend(self, runner: Runner) -> None:
+    def _tend(self, runner: Loop) -> None:
         """Notice the end of a video; begin the next."""
         if self._process is not None:
             if self._process.poll() is None and time.monotonic() - self._began > _LIMIT:
@@ -92,7 +92,7 @@ class VideoCallback(Callback):
                 self._process = _start([*self._command, str(self._snapshot), str(self._path)], log)
             self._began = time.monotonic()
 
-    def _finish(self, runner: Runner, status: int) -> None:
+    def _finish(self, runner: Loop, status: int) -> None:
         self._process = None
         shutil.rmtree(self._snapshot, ignore_errors=True)
         log = _log(runner)
@@ -103,7 +103,7 @@ class VideoCallback(Callback):
         else:
             self._warn(runner, f"the video {self._path.name} could not be made (status {status}); {log} says why")
 
-    def _wait(self, runner: Runner) -> None:
+    def _wait(self, runner: Loop) -> None:
         deadline = time.monotonic() + self._patience
         while self._process is not None and (remaining := deadline - time.monotonic()) > 0:
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -132,19 +132,19 @@ class VideoCallback(Callback):
     # --- trouble --------------------------------------------------------------------------------------------------
 
     @contextlib.contextmanager
-    def _unharmed(self, runner: Runner) -> Iterator[None]:
+    def _unharmed(self, runner: Loop) -> Iterator[None]:
         try:
             yield
         except (PoiseError, OSError) as error:
             self._warn(runner, f"no video: {error}")
 
-    def _warn(self, runner: Runner, message: str) -> None:
+    def _warn(self, runner: Loop, message: str) -> None:
         if not self._has_warned:
             runner.say(f"warning: {message}; training is not affected")
         self._has_warned = True
 
 
-def _is_wanted(runner: Runner, before: int) -> bool:
+def _is_wanted(runner: Loop, before: int) -> bool:
     when = runner.config.video.when
     if isinstance(when, int):
         return is_due(before, runner.step, when)
@@ -154,7 +154,7 @@ def _is_wanted(runner: Runner, before: int) -> bool:
     return evaluation.is_new_best if when == "new_best" else evaluation.is_fresh
 
 
-def _log(runner: Runner) -> Path:
+def _log(runner: Loop) -> Path:
     return runner.folder / VIDEOS / _LOG
 
 
