@@ -84,6 +84,12 @@ class TrainingConfig(Config):
     """What every training run has."""
 
     seed: int = Field(0, ge=0, lt=2**63, description="determines the run on a given machine")
+    total_steps: int = Field(
+        1_000_000,
+        ge=1,
+        description="decisions, summed over the environments, in whole rollouts; every schedule spans them, so a short "
+        "try sets stop_at instead",
+    )
     stop_at: int | None = Field(
         None, ge=1, description="stop early, after so many steps, with every schedule where it is then; by default all"
     )
@@ -101,14 +107,9 @@ class TrainingConfig(Config):
     tensorboard: bool = Field(True, description="write TensorBoard files beside progress.csv")
 
     @property
-    def whole_training(self) -> int:
-        """Steps of all of it."""
-        raise NotImplementedError
-
-    @property
     def last_step(self) -> int:
         """Where the training ends."""
-        return self.whole_training if self.stop_at is None else min(self.stop_at, self.whole_training)
+        return self.total_steps if self.stop_at is None else min(self.stop_at, self.total_steps)
 
     @model_validator(mode="after")
     def _videos_have_their_occasion(self) -> Self:
@@ -120,12 +121,6 @@ class TrainingConfig(Config):
 class RunConfig(TrainingConfig):
     """A training run that learns by reinforcement."""
 
-    total_steps: int = Field(
-        1_000_000,
-        ge=1,
-        description="decisions, summed over the environments, in whole rollouts; every schedule spans them, so a short "
-        "try sets stop_at instead",
-    )
     reward_weights: dict[str, Scheduled] = Field(
         default_factory=dict,
         description="weights that change as training goes on, by name, in place of those in env.options.rewards",
@@ -135,11 +130,6 @@ class RunConfig(TrainingConfig):
         None, description="folder of a run or a checkpoint whose policy this one is at first, of the same architecture"
     )
     algorithm: AlgorithmConfig = PPOConfig()
-
-    @property
-    def whole_training(self) -> int:
-        """Steps of all of it."""
-        return self.total_steps
 
     @model_validator(mode="after")
     def _discriminators_are_trained(self) -> Self:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -36,14 +37,11 @@ class Loop(ABC):
         callbacks: what looks on, in order.
 
     Attributes:
-        step: how far it is, in `unit`.
-        unit: what its steps are called.
+        step: how far it is.
         headline: metrics that the progress bar shows, by a short name.
     """
 
-    unit = "steps"
     headline: ClassVar[Mapping[str, str]] = {}
-    _torch_threads = 1
 
     def __init__(self, config: TrainingConfig, folder: Path, callbacks: list[Callback]) -> None:
         self.config = config
@@ -54,7 +52,6 @@ class Loop(ABC):
         self.logger = MetricsLogger(folder, config.tensorboard)
         self.step = 0
         self.stop_reason: str | None = None
-        self.stopwatch: Stopwatch | None = None
         self._bar: ProgressBar | None = None
 
     # --- what others say ----------------------------------------------------------------------------------------------
@@ -103,12 +100,13 @@ class Loop(ABC):
         """Train to the end, to a callback's stop or to Ctrl-C, and save; returns why it ended."""
         if self.step == 0:
             self.begin()
-        self.stopwatch = Stopwatch(self.folder)
-        bar = self._bar = ProgressBar(self.whole, "train", start=self.step, unit=self.unit)
-        with bar, self._interruptible(), torch_threads(self._torch_threads):
+        stopwatch = Stopwatch(self.folder)
+        bar = self._bar = ProgressBar(self.whole, "train", start=self.step)
+        with bar, self._interruptible(), torch_threads(1):
             while self.step < self.config.last_step and self.stop_reason is None:
-                before = self.step
+                before, began = self.step, time.perf_counter()
                 metrics = self.iterate()
+                metrics |= stopwatch.metrics(self.step - before, began)
                 self.logger.log(self.step, metrics)
                 bar.update(
                     self.step, {short: metrics[name] for short, name in self.headline.items() if name in metrics}
@@ -119,7 +117,7 @@ class Loop(ABC):
         for callback in self.callbacks:
             callback.on_end(self)
         self.close()
-        return self.stop_reason or f"all {self.unit} done"
+        return self.stop_reason or "all steps done"
 
     def stop(self, reason: str) -> None:
         """End after this iteration, for good: resumed, the run does not go on."""

@@ -1,6 +1,5 @@
 """Learning by reinforcement: collect experience, learn from it, report."""
 
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -74,16 +73,12 @@ class Runner(Loop):
 
     def iterate(self) -> dict[str, float]:
         """One rollout and one update."""
-        began = time.perf_counter()
         weights = self._set_reward_weights()
         last_values = self.collector.collect()
         metrics = self.algorithm.update(self.collector.rollout, last_values, self._fraction)
         self.step += self._rollout
         metrics = {f"update/{name}": value for name, value in metrics.items()} | self.collector.metrics()
-        metrics |= {f"reward_weight/{name}": value for name, value in weights.items()}
-        if self.stopwatch is not None:
-            metrics |= self.stopwatch.metrics(self._rollout, began)
-        return metrics
+        return metrics | {f"reward_weight/{name}": value for name, value in weights.items()}
 
     def close(self) -> None:
         """Training is over."""
