@@ -22,15 +22,17 @@ def train_options(parser: Parser) -> None:
 
 def train_settings() -> str:
     from poise.envs import BallbotOptions
+    from poise.training.cloning_config import CloningRunConfig
     from poise.training.config import RunConfig
 
     ballbot = "env.options: for poise/Ballbot-v0; other environments have their own"
-    return "\n\n".join(
-        [
-            describe_settings(RunConfig, title="settings, each replacing what CONFIG says (defaults in brackets):"),
-            describe_settings(BallbotOptions, "env.options.", ballbot),
-        ]
-    )
+    imitates = "settings of a CONFIG that names demonstrations to learn from, and no rewards:"
+    told = [
+        describe_settings(RunConfig, title="settings, each replacing what CONFIG says (defaults in brackets):"),
+        describe_settings(BallbotOptions, "env.options.", ballbot),
+        describe_settings(CloningRunConfig, title=imitates),
+    ]
+    return "\n\n".join(dict.fromkeys("\n\n".join(told).split("\n\n")))  # what both have is told once
 
 
 def train(options: argparse.Namespace) -> int:

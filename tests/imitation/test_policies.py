@@ -238,7 +238,7 @@ def test_slips() -> None:
         build(backbone={"name": "resnet18"})
     for settings, said in (
         ({"width": 30}, "multiple of 2 num_heads"),
-        ({"horizon": 20, "chunk": 10}, "at most chunk"),
+        ({"execution": "receding", "horizon": 20, "chunk": 10}, "at most chunk"),
     ):
         with pytest.raises(InvalidValueError, match=said):
             parse(ActPolicyConfig, {"name": "act"} | settings)

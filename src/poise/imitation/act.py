@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from poise.imitation.batches import Batch
-from poise.imitation.config import ActPolicyConfig
+from poise.imitation.batches import Batch, Corpus
+from poise.imitation.config import ActPolicyConfig, CloningConfig
 from poise.imitation.ensembling import Queue
 from poise.imitation.eyes import Scale
 from poise.imitation.policy import ImitationPolicy, perceptron
@@ -22,18 +22,23 @@ from poise.policies.actor_critic import Shapes
 class ACTPolicy(ImitationPolicy):
     """ACT (Zhao et al., arXiv 2304.13705), over a history of observations.
 
-        pictures ─► backbone ─► a token for each place ─┐            learned queries, one for each action
+        pictures ─► backbone ─┬► a token for each place ┐
+                              └► spatial softmax ─► one ┤            learned queries, one for each action
         state ─► a token ───────────────────────────────┼─► encoder ─────────► decoder ─► head ─► chunk of actions
         (latent: the style of the chunk) ─► a token ────┘
 
     Tokens know by sines and cosines which observation of the history they are of, and where in the picture.
     """
 
+    config: ActPolicyConfig
+
     def __init__(self, shapes: Shapes, action_width: int, config: ActPolicyConfig, scales: Mapping[str, Scale]) -> None:
         super().__init__(shapes, action_width, config, scales)
-        self.config = config
         width = config.width
         self.seen = nn.ModuleDict({name: nn.Linear(eye.channels, width) for name, eye in self.eyes.items()})  # type: ignore[arg-type]
+        self.located = nn.ModuleDict(
+            {name: nn.Linear(eye.width, width) for name, eye in self.eyes.items() if eye.pool is not None}  # type: ignore[arg-type]
+        )
         self.cameras = nn.ParameterDict({name: nn.Parameter(0.02 * torch.randn(width)) for name in self.eyes})
         self.felt = nn.Linear(self.body.width, width) if self.body is not None else None
         layer = {"dim_feedforward": config.feedforward, "dropout": config.dropout, "batch_first": True}
@@ -46,6 +51,10 @@ class ACTPolicy(ImitationPolicy):
         self.queries = nn.Parameter(0.02 * torch.randn(config.chunk, width))
         self.head = perceptron([width, *config.head, self.outputs], config.dropout)
         self.style = Style(action_width, config) if config.latent else None
+
+    def batches(self, corpus: Corpus, config: CloningConfig, generator: torch.Generator) -> Iterator[Batch]:
+        """Decisions with their history and the actions that follow."""
+        return corpus.chunks(config.batch_size, self.config.history, self.config.chunk, generator)
 
     # --- learning -----------------------------------------------------------------------------------------------------
 
@@ -118,9 +127,11 @@ class ACTPolicy(ImitationPolicy):
         """Components (..., shape) to tokens (..., P, D) of single observations."""
         parts = []
         for name, eye in self.eyes.items():
-            tokens = self.seen[name](eye.tokens(observation[name], self.config.grid))  # type: ignore[operator]
-            places = positions(tokens.shape[-2], self.config.width, tokens.device)
-            parts.append(tokens + places + self.cameras[name])
+            places, where = eye.tokens(observation[name], self.config.grid)  # type: ignore[operator]
+            tokens = self.seen[name](places)
+            parts.append(tokens + positions(tokens.shape[-2], self.config.width, tokens.device) + self.cameras[name])
+            if where is not None:
+                parts.append(self.located[name](where).unsqueeze(-2))
         if self.felt is not None and self.body is not None:
             parts.append(self.felt(self.body(observation, leading)).unsqueeze(-2))
         return torch.cat(parts, dim=-2)

@@ -225,22 +225,21 @@ class SpatialSoftmax(nn.Module):
         return torch.cat([columns, rows], dim=1)
 
 
-def build_backbone(name: BackboneName, shape: Sequence[int], weights: str | None = None) -> Backbone:
-    """A new backbone for pictures of a shape (C, H, W), with published weights if a file of them is named.
+def build_backbone(name: BackboneName, shape: Sequence[int], published: bool = False) -> Backbone:
+    """A new backbone for pictures of a shape (C, H, W).
+
+    Args:
+        name: which.
+        shape: of the pictures.
+        published: made for published weights, which `load_published` reads.
 
     Raises:
-        InvalidValueError: the pictures are too small, or the weights are of something else.
-        PoiseError: the file is missing, or cannot be read.
+        InvalidValueError: the pictures are too small.
     """
     channels, height, width = shape
-    backbone: Backbone
     if name == "vit_b_16":
-        backbone = VitB16(height, width, channels)
-    else:
-        backbone = SmallCnn(channels) if name == "cnn" else ResNet18(channels, published=weights is not None)
-    if weights is not None:
-        load_published(backbone, Path(weights))
-    return backbone
+        return VitB16(height, width, channels)
+    return SmallCnn(channels) if name == "cnn" else ResNet18(channels, published)
 
 
 def load_published(backbone: Backbone, path: Path) -> None:

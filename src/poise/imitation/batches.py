@@ -7,14 +7,16 @@ chunks    a decision, those before it, and the actions after  for policies that 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from poise.errors import InvalidValueError
+from poise.imitation.eyes import Scale
 from poise.imitation.reader import LoadedEpisode
 from poise.perception.images import split_episodes
 
@@ -37,6 +39,10 @@ class Batch:
 
     def __len__(self) -> int:
         return self.actions.shape[1]
+
+    def seeing(self, observation: Mapping[str, Tensor]) -> Batch:
+        """The same with another observation."""
+        return replace(self, observation=observation)
 
 
 class Corpus:
@@ -63,6 +69,28 @@ class Corpus:
 
     def __len__(self) -> int:
         return len(self.actions)
+
+    @property
+    def episodes(self) -> int:
+        """How many."""
+        return len(self.first)
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Of the components."""
+        return {name: tuple(values.shape[1:]) for name, values in self.observation.items()}
+
+    @property
+    def fingerprint(self) -> str:
+        """Tells these demonstrations from any others: SHA-256 of all of them."""
+        digest = hashlib.sha256(self.last.numpy().tobytes())
+        for values in (*self.observation.values(), self.actions):
+            digest.update(values.contiguous().numpy().data)
+        return digest.hexdigest()
+
+    def scales(self) -> dict[str, Scale]:
+        """Mean and standard deviation of each number of a component, of each channel of pictures in [0, 1]."""
+        return {name: _scale(values) for name, values in self.observation.items()}
 
     # --- what is drawn ----------------------------------------------------------------------------------------------
 
@@ -134,3 +162,12 @@ def split_by_episode(
         raise InvalidValueError(f"at least 2 demonstrations are needed, one of them held out, got {len(episodes)}")
     learned, held = split_episodes(range(len(episodes)), share, seed)
     return [episodes[i] for i in learned], [episodes[i] for i in held]
+
+
+def _scale(values: Tensor) -> Scale:
+    """Of frames (F, ...), a few of which are enough for pictures."""
+    if values.ndim == 4:
+        some = values[:: max(len(values) // 1000, 1)].float() / 255.0
+        return Scale(some.mean(dim=(0, 2, 3)).tolist(), some.std(dim=(0, 2, 3)).tolist())
+    flat = values.flatten(1).double()
+    return Scale(flat.mean(dim=0).tolist(), flat.std(dim=0, correction=0).tolist())

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from poise.config import Config
+from poise.imitation.augmentation import AugmentationConfig
 from poise.imitation.backbones import BackboneName
 from poise.nn.precision import MixedPrecision
 from poise.nn.settings import Width, Widths
@@ -89,7 +90,7 @@ class ActPolicyConfig(ImitationPolicyConfig):
                 f"width must be a multiple of 2 num_heads ({2 * self.num_heads}), so that heads share it and "
                 f"positions have sines and cosines, got {self.width}"
             )
-        if self.horizon > self.chunk:
+        if self.execution == "receding" and self.horizon > self.chunk:
             raise ValueError(f"horizon must be at most chunk ({self.chunk}), got {self.horizon}")
         return self
 
@@ -103,3 +104,26 @@ AnyImitationPolicyConfig = Annotated[
     Annotated[CloningPolicyConfig, Tag("bc")] | Annotated[ActPolicyConfig, Tag("act")], Discriminator(_kind)
 ]
 """Of the policy that `name` chooses."""
+
+
+class CloningConfig(Config):
+    """How a policy learns from demonstrations."""
+
+    batch_size: int = Field(64, ge=1, le=65536, description="decisions of a step of the optimiser")
+    window: int = Field(
+        8,
+        ge=2,
+        le=1000,
+        description="of a policy with memory: decisions in a row of a step; batch_size / window rows",
+    )
+    learning_rate: float = Field(1e-3, gt=0, description="at first")
+    weight_decay: float = Field(1e-4, ge=0, description="of AdamW")
+    max_grad_norm: float = Field(1.0, gt=0, description="longest gradient; longer ones are scaled down")
+    weighted: bool = Field(True, description="weigh an action a by 1 + 2 |a|")
+    averaging: float = Field(
+        0.99, ge=0, lt=1, description="of the weights that act: share of their running average that a step keeps"
+    )
+    patience: int = Field(2, ge=0, description="epochs without improvement of the held-out loss, then the rate falls")
+    least_improvement: float = Field(0.01, ge=0, lt=1, description="of the held-out loss that counts, as a share")
+    reduction: float = Field(0.5, gt=0, lt=1, description="what the rate is multiplied by then")
+    augmentation: AugmentationConfig = AugmentationConfig()

@@ -44,7 +44,7 @@ class Eye(nn.Module):
     def __init__(self, shape: Sequence[int], config: BackboneConfig, scale: Scale) -> None:
         super().__init__()
         self.shape = tuple(shape)
-        self.backbone = build_backbone(config.name, shape, config.weights)
+        self.backbone = build_backbone(config.name, shape, config.weights is not None)
         self.channels = self.backbone.channels
         self.pool = SpatialSoftmax() if config.pooling == "spatial_softmax" else None
         self.width = self.channels * (2 if self.pool else 1)
@@ -72,12 +72,16 @@ class Eye(nn.Module):
         found = self.backbone.summary(flat) if self.pool is None else self.pool(self.backbone.places(flat))
         return found.float().unflatten(0, pictures.shape[:-3])
 
-    def tokens(self, pictures: Tensor, grid: int) -> Tensor:
-        """(..., C, H, W) to (..., h w, channels), of at most grid x grid places: neighbours are averaged."""
+    def tokens(self, pictures: Tensor, grid: int) -> tuple[Tensor, Tensor | None]:
+        """(..., C, H, W) to (..., h w, channels), of at most grid x grid places: neighbours are averaged.
+
+        Also where things are, to finer than a place: the spatial softmax (..., width), if that is the pooling.
+        """
         places = self.backbone.places(self._normalised(pictures)).float()
         size = min(places.shape[2], grid), min(places.shape[3], grid)
-        places = functional.adaptive_avg_pool2d(places, size)
-        return places.flatten(2).transpose(1, 2).unflatten(0, pictures.shape[:-3])
+        tokens = functional.adaptive_avg_pool2d(places, size).flatten(2).transpose(1, 2)
+        where = None if self.pool is None else self.pool(places).unflatten(0, pictures.shape[:-3])
+        return tokens.unflatten(0, pictures.shape[:-3]), where
 
     def _normalised(self, pictures: Tensor) -> Tensor:
         if pictures.shape[-3:] != self.shape:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,8 +13,9 @@ from torch import Tensor, nn
 
 from poise.errors import InvalidValueError
 from poise.imitation import spherical
-from poise.imitation.batches import Batch
-from poise.imitation.config import CloningPolicyConfig, ImitationPolicyConfig
+from poise.imitation.backbones import load_published
+from poise.imitation.batches import Batch, Corpus
+from poise.imitation.config import CloningConfig, CloningPolicyConfig, ImitationPolicyConfig
 from poise.imitation.eyes import Body, Eye, Scale, pictures_among
 from poise.imitation.losses import cloning_loss
 from poise.nn import Memory, forget
@@ -40,6 +42,7 @@ class ImitationPolicy(nn.Module, ABC):
         self, shapes: Shapes, action_width: int, config: ImitationPolicyConfig, scales: Mapping[str, Scale]
     ) -> None:
         super().__init__()
+        self.config = config
         self.action_width = action_width
         self.is_spherical = config.coordinates == "spherical"
         if self.is_spherical and action_width != 3:
@@ -53,6 +56,21 @@ class ImitationPolicy(nn.Module, ABC):
         felt = {name: shape for name, shape in shapes.items() if name not in self.eyes}
         self.body = Body(felt, scales) if felt else None
         self._low = is_low(config.precision)
+
+    def load_published(self) -> None:
+        """Begin with the weights that the configuration names a file of, if it does.
+
+        Raises:
+            InvalidValueError: they are of another architecture.
+            PoiseError: the file is missing, or cannot be read.
+        """
+        if self.config.backbone.weights is not None:
+            for eye in self.eyes.values():
+                load_published(eye.backbone, Path(self.config.backbone.weights))  # type: ignore[arg-type]
+
+    @abstractmethod
+    def batches(self, corpus: Corpus, config: CloningConfig, generator: torch.Generator) -> Iterator[Batch]:
+        """Every demonstration once, as it learns from them."""
 
     @abstractmethod
     def loss(self, batch: Batch, states: States, weighted: bool) -> tuple[Tensor, dict[str, Tensor]]:
@@ -85,6 +103,8 @@ class VisuomotorBCPolicy(ImitationPolicy):
     state ─► unit scale ──────────────┘
     """
 
+    config: CloningPolicyConfig
+
     def __init__(
         self, shapes: Shapes, action_width: int, config: CloningPolicyConfig, scales: Mapping[str, Scale]
     ) -> None:
@@ -96,6 +116,13 @@ class VisuomotorBCPolicy(ImitationPolicy):
             self.memory = Memory(width, kind.type, kind.num_layers, kind.hidden_size)
             width = kind.hidden_size
         self.head = perceptron([width, *config.hidden_sizes, self.outputs], config.dropout)
+
+    def batches(self, corpus: Corpus, config: CloningConfig, generator: torch.Generator) -> Iterator[Batch]:
+        """Single decisions, or with memory windows of demonstrations side by side."""
+        if self.memory is None:
+            return corpus.frames(config.batch_size, generator)
+        lanes = min(max(config.batch_size // config.window, 1), corpus.episodes)
+        return corpus.streams(lanes, config.window, generator)
 
     def loss(self, batch: Batch, states: States, weighted: bool) -> tuple[Tensor, dict[str, Tensor]]:
         """Over windows (T, N) of demonstrations, or single decisions (1, N), which remember nothing."""

@@ -19,7 +19,7 @@ from poise.policies import ActorCritic, PolicyAgent
 from poise.policies.agents import finite
 from poise.policies.fusing import FusionMixin
 from poise.policies.look import HiddenStates, TensorObservation
-from poise.policies.sensing import ARRAY
+from poise.policies.sensing import ARRAY, Sensing
 from poise.policies.watching import gradients, watch
 
 EVERY = 5
@@ -106,6 +106,7 @@ class RecordingAgent:
         stack: int = 1,
     ) -> None:
         self._stack = stack
+        assert isinstance(agent.sensing, Sensing)
         self._sensing = agent.sensing
         self._policy: ActorCritic = agent.policy  # type: ignore[assignment]
         self._space, self._scale = env.single_observation_space, action_scale(env.single_action_space)

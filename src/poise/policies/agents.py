@@ -11,7 +11,6 @@ from torch import Tensor
 from poise.errors import DivergedError
 from poise.nn import forget
 from poise.policies.look import HiddenStates, TensorObservation
-from poise.policies.sensing import Sensing
 
 
 class Agent(Protocol):
@@ -34,6 +33,14 @@ class Infers(Protocol):
         ...
 
 
+class Senses(Protocol):
+    """Prepares observations for a policy."""
+
+    def __call__(self, observation: Mapping[str, NDArray[Any]]) -> TensorObservation:
+        """Components (N, ...) as tensors, for an environment's next observation."""
+        ...
+
+
 class PolicyAgent:
     """A trained policy, acting without exploration.
 
@@ -42,7 +49,7 @@ class PolicyAgent:
         sensing: prepares the observations of the robots.
     """
 
-    def __init__(self, policy: Infers, sensing: Sensing) -> None:
+    def __init__(self, policy: Infers, sensing: Senses) -> None:
         self.policy = policy
         self.sensing = sensing
         self._states: dict[str, Tensor] = {}

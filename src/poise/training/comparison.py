@@ -16,18 +16,19 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from poise.config import apply_overrides, load_yaml, parse
+from poise.config import apply_overrides, load_yaml
 from poise.envs import BALLBOT_IDS
 from poise.errors import InvalidValueError, MissingFileError, PoiseError, did_you_mean
 from poise.files import explained, write_atomically
 from poise.policies import Agent
 from poise.policies.baselines import BASELINES
 from poise.training.assembled import assemble
-from poise.training.config import RunConfig
+from poise.training.cloning_config import parse_run
+from poise.training.config import RunConfig, TrainingConfig
 from poise.training.environments import make_vector_env, most_side_by_side
 from poise.training.evaluation import Evaluation, evaluate
 from poise.training.progress import ProgressBar
-from poise.training.trained import did_you_mean_run, is_run, load_policy
+from poise.training.trained import did_you_mean_run, is_run, load_trained
 
 AgentFor = Callable[[VectorEnv[Any, Any, Any]], Agent]
 
@@ -38,7 +39,7 @@ class Contender:
 
     name: str
     agent_for: AgentFor
-    config: RunConfig
+    config: TrainingConfig
     changes: Mapping[str, str] = field(default_factory=dict)
     """Settings of the environment, such as {"env.options.terrain.height": "0.2"}."""
     has_eyes: bool = True
@@ -77,7 +78,7 @@ def contender(name: str, config: Path | None = None, changes: Mapping[str, str] 
     other = [key for key in changes if not key.startswith("env.options.")]
     if other:
         raise InvalidValueError(f"unknown setting '{other[0]}'; what can be changed here begins with 'env.options.'")
-    chosen = None if config is None else parse(RunConfig, load_yaml(config), str(config))
+    chosen = None if config is None else parse_run(load_yaml(config), str(config))
     if name in BASELINES:
         return Contender(name, BASELINES[name], chosen or RunConfig(), changes, has_eyes=False)
     if not Path(name).exists():
@@ -90,14 +91,14 @@ def contender(name: str, config: Path | None = None, changes: Mapping[str, str] 
     if Path(name).suffix in (".yaml", ".yml"):
         assembled = assemble(_assembling(Path(name)))
         return Contender(Path(name).stem, assembled.agent_for, chosen or assembled.config, changes)
-    trained = load_policy(Path(name))
+    trained = load_trained(Path(name))
     return Contender(name, trained.agent_for, chosen or trained.config, changes, weights=trained.fingerprint)
 
 
 def _assembling(path: Path) -> RunConfig:
     """A configuration that puts finished policies together."""
-    config = parse(RunConfig, load_yaml(path), str(path))
-    if config.policy.mutex is None:
+    config = parse_run(load_yaml(path), str(path))
+    if not isinstance(config, RunConfig) or config.policy.mutex is None:
         advice = f"name its run, {path.parent}"
         if not is_run(path.parent):
             advice = f"train it first (poise train {path}), or name a run, such as models/ballbot"
@@ -221,7 +222,7 @@ def comparison_about(run: Path, path: Path) -> dict[str, Any]:
         PoiseError: the file is missing or something else, or the run's policy is not in it.
     """
     policies = load_comparison(path)
-    weights = load_policy(run).fingerprint
+    weights = load_trained(run).fingerprint
     own = {name: report for name, report in policies.items() if report.get("weights") == weights}
     if not own:
         raise InvalidValueError(

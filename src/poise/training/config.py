@@ -12,12 +12,17 @@ from poise.policies import PolicyConfig
 from poise.training.seeds import SELECTION_SEED
 
 
-class EnvConfig(Config):
-    """What is trained on."""
+class WorldConfig(Config):
+    """What is acted in."""
 
     id: str = Field("poise/Ballbot-v0", description="gymnasium's id of the environment")
-    num_envs: int = Field(64, ge=1, le=65536, description="environments side by side")
     options: dict[str, Any] = Field(default_factory=dict, description="keyword arguments of the environment")
+
+
+class EnvConfig(WorldConfig):
+    """What is trained on."""
+
+    num_envs: int = Field(64, ge=1, le=65536, description="environments side by side")
 
 
 class EvaluationConfig(Config):
@@ -99,7 +104,7 @@ class TrainingConfig(Config):
     update_threads: int = Field(
         2, ge=1, le=64, description="that share the work of an update; another number rounds sums differently"
     )
-    env: EnvConfig = EnvConfig()
+    env: WorldConfig = WorldConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     early_stopping: EarlyStoppingConfig = EarlyStoppingConfig()
     checkpoint: CheckpointConfig = CheckpointConfig()
@@ -120,6 +125,8 @@ class TrainingConfig(Config):
 
 class RunConfig(TrainingConfig):
     """A training run that learns by reinforcement."""
+
+    env: EnvConfig = EnvConfig()
 
     reward_weights: dict[str, Scheduled] = Field(
         default_factory=dict,

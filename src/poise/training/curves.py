@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from poise.errors import MissingFileError
+from poise.training.cloning_config import AnyRunConfig
 from poise.training.config import RunConfig
 from poise.training.evaluation import read_evaluations
 from poise.training.logging import PROGRESS, STEP, read_progress
@@ -37,7 +38,7 @@ class Run:
 
     folder: Path
     name: str
-    config: RunConfig
+    config: AnyRunConfig
     progress: dict[str, NDArray[Any]]
     evaluations: list[dict[str, Any]]
 
@@ -103,6 +104,11 @@ def read_runs(folders: list[Path]) -> list[Run]:
     ]
 
 
+def _earlier(run: Run) -> str | None:
+    """The run that one goes on from."""
+    return run.config.initial_policy if isinstance(run.config, RunConfig) else None
+
+
 def with_earlier(run: Run) -> Run:
     """A run with the log and the evaluations of those that it goes on from, as if they had been one.
 
@@ -112,8 +118,8 @@ def with_earlier(run: Run) -> Run:
         PoiseError: an earlier one is damaged.
     """
     chain = [run]
-    while chain[0].config.initial_policy is not None:
-        folder = Path(chain[0].config.initial_policy)
+    while (earlier := _earlier(chain[0])) is not None:
+        folder = Path(earlier)
         known = {each.folder.absolute() for each in chain}
         if not (folder / CONFIG).exists() or folder.absolute() in known:
             break

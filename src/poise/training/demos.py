@@ -11,17 +11,17 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import numpy as np
-from gymnasium import spaces
 from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
 from pydantic import Field
 
 from poise.config import Config, save_yaml
-from poise.errors import InvalidValueError, PoiseError
+from poise.errors import PoiseError
 from poise.imitation import Demonstration, DemonstrationWriter
 from poise.policies import Agent
 from poise.training.comparison import Contender
 from poise.training.environments import control_step, make_vector_env, retire, told_of_step, within_bounds
+from poise.training.interface import ChannelsFirst, Interface
 from poise.training.settings import check_made_alike
 
 SETTINGS = "demos.yaml"
@@ -143,7 +143,7 @@ class Recording:
 
 def _record(env: VectorEnv[Any, Any, Any], agent: Agent, config: DemosConfig, seed: int) -> list[Recording]:
     """One episode of each environment."""
-    count = env.num_envs
+    count, turn = env.num_envs, ChannelsFirst(env.single_observation_space)
     observation, info = env.reset(seed=seed)
     redrawn = np.asarray(info.get("redrawn", np.zeros(count)), np.int64)
     recordings = [Recording(seed + robot, int(redrawn[robot])) for robot in range(count)]
@@ -152,8 +152,9 @@ def _record(env: VectorEnv[Any, Any, Any], agent: Agent, config: DemosConfig, se
     while running.any():
         labels = within_bounds(agent.act(observation), env)
         done = labels + config.noise * np.stack([one.standard_normal(labels.shape[1:]) for one in generators])
+        seen = turn(observation)
         for robot in np.flatnonzero(running).tolist():
-            recordings[robot].add(observation, robot, labels[robot])
+            recordings[robot].add(seen, robot, labels[robot])
         observation, _, terminated, truncated, info = env.step(within_bounds(done, env))
         over = terminated | truncated
         succeeded = told_of_step(info, "success", truncated).astype(np.bool_)
@@ -166,15 +167,11 @@ def _record(env: VectorEnv[Any, Any, Any], agent: Agent, config: DemosConfig, se
 
 
 def _writer(config: _Settings, env: VectorEnv[Any, Any, Any], out: Path) -> DemonstrationWriter:
-    observed, acted = env.single_observation_space, env.single_action_space
-    if not isinstance(observed, spaces.Dict) or not isinstance(acted, spaces.Box):
-        raise InvalidValueError(
-            f"demonstrations need a mapping of components and continuous actions, not {observed} and {acted}"
-        )
-    components = {name: tuple(part.shape or ()) for name, part in observed.spaces.items()}
+    interface = Interface.of(env)
     rate = 1.0 / control_step(env)
     fps = round(rate) if abs(rate - round(rate)) < 1e-6 else rate
-    return DemonstrationWriter(out, components, int(np.prod(acted.shape)), fps, config.task or config.env, config.env)
+    task = config.task or config.env
+    return DemonstrationWriter(out, interface.components, interface.action_width, fps, task, config.env)
 
 
 def _check_hope(kept: int, tried: int, name: str) -> None:

@@ -7,20 +7,20 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from poise.config import apply_overrides, load_yaml, parse
+from poise.config import apply_overrides, load_yaml
 from poise.errors import InvalidValueError
 from poise.training.callbacks import describe
-from poise.training.config import RunConfig
+from poise.training.cloning_config import AnyRunConfig, parse_run
 from poise.training.evaluation import read_evaluations
-from poise.training.runner import Runner
+from poise.training.loop import Loop
 from poise.training.runs import resume_run, start_run
 from poise.training.trained import BEST, CONFIG, read_config
 
 
-def configure(config: Path, overrides: Mapping[str, str]) -> RunConfig:
+def configure(config: Path, overrides: Mapping[str, str]) -> AnyRunConfig:
     """The configuration in a file, with the command line's settings put in place of its own."""
     where = f"{config} with the command line's settings" if overrides else str(config)
-    return parse(RunConfig, apply_overrides(load_yaml(config), overrides), where)
+    return parse_run(apply_overrides(load_yaml(config), overrides), where)
 
 
 def launch(
@@ -28,7 +28,7 @@ def launch(
     overrides: Mapping[str, str],
     out: Path | None = None,
     resume: Path | None = None,
-) -> Runner:
+) -> Loop:
     """A run that is ready to train.
 
     Args:
@@ -65,7 +65,7 @@ def closing_words(folder: Path) -> list[str]:
     return lines
 
 
-def _check_unchanged(running: RunConfig, asked: RunConfig, config: Path, folder: Path) -> None:
+def _check_unchanged(running: AnyRunConfig, asked: AnyRunConfig, config: Path, folder: Path) -> None:
     """A resumed run goes on as it was begun, bit for bit: other settings would make it another run.
 
     Where it stops is no part of what it does on the way there.

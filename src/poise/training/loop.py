@@ -39,9 +39,11 @@ class Loop(ABC):
     Attributes:
         step: how far it is.
         headline: metrics that the progress bar shows, by a short name.
+        unit: what is counted.
     """
 
     headline: ClassVar[Mapping[str, str]] = {}
+    unit: ClassVar[str] = "steps"
 
     def __init__(self, config: TrainingConfig, folder: Path, callbacks: list[Callback]) -> None:
         self.config = config
@@ -64,6 +66,10 @@ class Loop(ABC):
     @abstractmethod
     def agent_for(self, env: VectorEnv[Any, Any, Any]) -> PolicyAgent:
         """The policy to be evaluated, in charge of another environment."""
+
+    @abstractmethod
+    def keep(self) -> None:
+        """Write into the folder of a new run what it, and its policy later, cannot do without."""
 
     @property
     @abstractmethod
@@ -101,7 +107,7 @@ class Loop(ABC):
         if self.step == 0:
             self.begin()
         stopwatch = Stopwatch(self.folder)
-        bar = self._bar = ProgressBar(self.whole, "train", start=self.step)
+        bar = self._bar = ProgressBar(self.whole, "train", start=self.step, unit=self.unit)
         with bar, self._interruptible(), torch_threads(1):
             while self.step < self.config.last_step and self.stop_reason is None:
                 before, began = self.step, time.perf_counter()

@@ -15,6 +15,7 @@ from poise.envs import BALLBOT_IDS, BallbotOptions
 from poise.errors import MissingFileError
 from poise.files import explained
 from poise.training.callbacks import describe
+from poise.training.config import RunConfig
 from poise.training.curves import Run, read_runs, with_earlier
 from poise.training.markup import Html, file_uri, tag
 from poise.training.pages import as_typed, check_page, section, write_page
@@ -257,7 +258,8 @@ def _reproduction_section(run: Run, measured: Mapping[str, Report]) -> Html:
 
 def _commands(run: Run, measured: Mapping[str, Report]) -> Iterator[str]:
     folder = shlex.quote(str(run.folder))
-    encoder = f" --policy.encoder {shlex.quote(str(run.folder / 'encoder'))}" if run.config.policy.encoder else ""
+    sees_through = isinstance(run.config, RunConfig) and run.config.policy.encoder
+    encoder = f" --policy.encoder {shlex.quote(str(run.folder / 'encoder'))}" if sees_through else ""
     yield f"poise train {shlex.quote(str(run.folder / 'config.yaml'))}{encoder} --out {folder}-again"
     summary = first_of(measured)["summary"] if measured else {"episodes": 100, "seed": EVALUATION_SEED}
     yield f"poise evaluate {folder} --episodes {summary['episodes']} --seed {summary['seed']}"

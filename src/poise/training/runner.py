@@ -58,6 +58,10 @@ class Runner(Loop):
         sensing = sensing_for(env, policy, self.assets.encoder, policy.sensed, self.threads)
         return PolicyAgent(self.algorithm.acting_policy, sensing)
 
+    def keep(self) -> None:
+        """Copies of what the configuration names by its path."""
+        self.assets.keep(self.config, self.folder)
+
     # --- the loop -----------------------------------------------------------------------------------------------------
 
     @property

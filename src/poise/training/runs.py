@@ -1,6 +1,6 @@
 """Run folders: starting and resuming.
 
-    run/  config.yaml  encoder/  teacher/  motion.safetensors  initial_policy/
+    run/  config.yaml  interface.yaml  encoder/  teacher/  motion.safetensors  initial_policy/
           progress.csv  tensorboard/  evaluations.json  checkpoints/step_…/  best/  videos/
 
 A model that is shipped has the same shape, reduced to `config.yaml`, `encoder/` and `best/`.
@@ -17,17 +17,19 @@ from poise.errors import InvalidValueError, PoiseError
 from poise.training.assets import Assets
 from poise.training.callbacks import Callback, CheckpointCallback, EvaluationCallback
 from poise.training.checkpoint import latest_checkpoint, step_folder
-from poise.training.config import RunConfig
+from poise.training.cloner import Cloner
+from poise.training.cloning_config import AnyRunConfig, CloningRunConfig
 from poise.training.environments import make_vector_env, told_of_step
 from poise.training.evaluation import Evaluation
 from poise.training.logging import PROGRESS
+from poise.training.loop import Loop
 from poise.training.runner import Runner
 from poise.training.scales import FeatureScalesCallback
 from poise.training.trained import BEST, CONFIG, read_config
 from poise.training.video_callback import VideoCallback
 
 
-def start_run(config: RunConfig, folder: Path, callbacks: list[Callback] | None = None) -> Runner:
+def start_run(config: AnyRunConfig, folder: Path, callbacks: list[Callback] | None = None) -> Loop:
     """A new run in a new folder.
 
     Raises:
@@ -39,16 +41,16 @@ def start_run(config: RunConfig, folder: Path, callbacks: list[Callback] | None 
         )
     if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
         raise InvalidValueError(f"{folder} is not empty, and holds no run; choose another '--out'")
-    assets = Assets.named(config)
-    runner = _runner(config, folder, assets, callbacks)
-    _check_memory(runner)
-    _check_evaluation(config)
-    assets.keep(config, folder)
+    loop = _loop(config, folder, callbacks, begun=False)
+    if isinstance(loop, Runner):
+        _check_memory(loop)
+    _check_evaluation(loop)
+    loop.keep()
     save_yaml(folder / CONFIG, config)
-    return runner
+    return loop
 
 
-def resume_run(folder: Path, callbacks: list[Callback] | None = None, config: RunConfig | None = None) -> Runner:
+def resume_run(folder: Path, callbacks: list[Callback] | None = None, config: AnyRunConfig | None = None) -> Loop:
     """A run that goes on from its latest complete checkpoint, or from its beginning if it was stopped before the first.
 
     Args:
@@ -64,13 +66,13 @@ def resume_run(folder: Path, callbacks: list[Callback] | None = None, config: Ru
     checkpoint = latest_checkpoint(folder)
     if checkpoint is None:
         _check_nothing_is_lost(folder)
-    runner = _runner(config, folder, Assets.kept(config, folder), callbacks)
+    loop = _loop(config, folder, callbacks, begun=True)
     if checkpoint is None:
-        runner.logger.restore(0, rows=0)
+        loop.logger.restore(0, rows=0)
     else:
-        runner.resume(checkpoint)
+        loop.resume(checkpoint)
     save_yaml(folder / CONFIG, config)
-    return runner
+    return loop
 
 
 def _check_memory(runner: Runner) -> None:
@@ -83,12 +85,13 @@ def _check_memory(runner: Runner) -> None:
     torch.empty(runner.config.env.num_envs, sum(held.values()))
 
 
-def _check_evaluation(config: RunConfig) -> None:
+def _check_evaluation(loop: Loop) -> None:
     """A step in the evaluation's environment, so that nothing is found wrong with it after hours of training."""
-    evaluation = config.evaluation
+    config, evaluation = loop.config, loop.config.evaluation
     if not evaluation.every and not evaluation.options:
         return
     env = make_vector_env(config.env.id, 1, config.env.options | evaluation.options)
+    loop.agent_for(env)
     env.reset(seed=evaluation.seed)
     *_, info = env.step(env.action_space.sample())
     env.close()
@@ -110,6 +113,10 @@ def _check_nothing_is_lost(folder: Path) -> None:
         )
 
 
-def _runner(config: RunConfig, folder: Path, assets: Assets, callbacks: list[Callback] | None) -> Runner:
-    chosen = [FeatureScalesCallback(), EvaluationCallback(), VideoCallback(), *(callbacks or []), CheckpointCallback()]
-    return Runner(config, folder, assets, chosen)
+def _loop(config: AnyRunConfig, folder: Path, callbacks: list[Callback] | None, begun: bool) -> Loop:
+    """The loop that a configuration is of; a run that was begun has its own copies of what others hold."""
+    chosen = [EvaluationCallback(), VideoCallback(), *(callbacks or []), CheckpointCallback()]
+    if isinstance(config, CloningRunConfig):
+        return Cloner(config, folder, chosen)
+    assets = Assets.kept(config, folder) if begun else Assets.named(config)
+    return Runner(config, folder, assets, [FeatureScalesCallback(), *chosen])

@@ -9,19 +9,24 @@ from typing import Any
 
 from gymnasium import spaces
 from gymnasium.vector import VectorEnv
+from torch import nn
 
-from poise.config import load_yaml, parse, save_yaml
+from poise.config import load_yaml, save_yaml
 from poise.cores import available_cores
 from poise.envs.options import CAMERAS
 from poise.errors import InvalidValueError, MissingFileError, PoiseError, nearest
 from poise.files import explained, standing
+from poise.imitation.building import build_imitation_policy
+from poise.imitation.policy import ImitationPolicy
 from poise.perception import FrozenDepthEncoder
 from poise.policies import ActorCritic, PolicyAgent, Sensing, build_policy
 from poise.policies.actor_critic import Shapes
 from poise.training.checkpoint import CHECKPOINTS, check_undamaged, latest_checkpoint, load_checkpoint, save_checkpoint
+from poise.training.cloning_config import AnyRunConfig, CloningRunConfig, parse_run
 from poise.training.compatibility import check_compatible
 from poise.training.config import RunConfig
 from poise.training.environments import make_vector_env, sensing_for
+from poise.training.interface import Interface, Watching
 from poise.training.logging import PROGRESS
 
 CONFIG = "config.yaml"
@@ -29,7 +34,7 @@ ENCODER = "encoder"
 BEST = "best"
 
 
-def read_config(folder: Path) -> RunConfig:
+def read_config(folder: Path) -> AnyRunConfig:
     """The resolved configuration of a run.
 
     Raises:
@@ -41,7 +46,7 @@ def read_config(folder: Path) -> RunConfig:
         raise MissingFileError(f"{folder} is no run folder: it holds no {CONFIG}{did_you_mean_run(folder)}")
     content = load_yaml(path)
     try:
-        return parse(RunConfig, content, str(path))
+        return parse_run(content, str(path))
     except InvalidValueError:
         if is_run(folder):
             raise
@@ -82,11 +87,9 @@ def _runs_at(folder: Path) -> list[Path]:
 
 
 @dataclass(frozen=True)
-class TrainedPolicy:
-    """A policy read from disk, with what it needs to act."""
+class Weights:
+    """Of a policy, read from disk."""
 
-    config: RunConfig
-    encoder: FrozenDepthEncoder | None
     state: dict[str, Any]
     source: Path
     """The checkpoint."""
@@ -99,6 +102,61 @@ class TrainedPolicy:
         for name in sorted(self.state):
             digest.update(name.encode() + self.state[name].numpy().tobytes())
         return digest.hexdigest()
+
+    def load_into(self, policy: nn.Module) -> None:
+        """Give another policy these weights and statistics.
+
+        Raises:
+            InvalidValueError: it is of another architecture.
+        """
+        try:
+            policy.load_state_dict(self.state)
+        except RuntimeError as error:
+            detail = " ".join(str(error).split())[:300]
+            raise InvalidValueError(f"the weights in {self.source} belong to another architecture: {detail}") from error
+
+
+@dataclass(frozen=True)
+class TrainedImitator(Weights):
+    """A policy that learned from demonstrations, read from disk."""
+
+    config: CloningRunConfig
+
+    interface: Interface
+
+    def agent_for(self, env: VectorEnv[Any, Any, Any]) -> PolicyAgent:
+        """The policy in charge of an environment.
+
+        Raises:
+            InvalidValueError: the weights belong to another architecture, or the environment gives or wants something
+                else than the policy sees and does.
+        """
+        watching = Watching(env, self.interface)
+        return PolicyAgent(self.policy(), watching)
+
+    def policy(self) -> ImitationPolicy:
+        """The policy itself.
+
+        Raises:
+            InvalidValueError: the weights belong to another architecture.
+        """
+        policy = build_imitation_policy(self.interface.components, self.interface.action_width, self.config.policy)
+        self.load_into(policy)
+        return policy.eval().requires_grad_(False)
+
+    def save(self, folder: Path) -> None:
+        """Write a folder that `load_trained` reads, in the shape of a run."""
+        self.interface.save(folder)
+        save_yaml(folder / CONFIG, self.config)
+        save_checkpoint(folder / BEST, {"policy": self.state})
+
+
+@dataclass(frozen=True)
+class TrainedPolicy(Weights):
+    """A policy that learned by reinforcement, read from disk, with what it needs to act."""
+
+    config: RunConfig
+    encoder: FrozenDepthEncoder | None
 
     @property
     def seeing(self) -> FrozenDepthEncoder | None:
@@ -154,18 +212,6 @@ class TrainedPolicy:
         self.load_into(policy)
         return policy.eval().requires_grad_(False)
 
-    def load_into(self, policy: ActorCritic) -> None:
-        """Give another policy these weights and statistics.
-
-        Raises:
-            InvalidValueError: it is of another architecture.
-        """
-        try:
-            policy.load_state_dict(self.state)
-        except RuntimeError as error:
-            detail = " ".join(str(error).split())[:300]
-            raise InvalidValueError(f"the weights in {self.source} belong to another architecture: {detail}") from error
-
     def save(self, folder: Path) -> None:
         """Write a folder that `load_policy` reads, in the shape of a run."""
         save_yaml(folder / CONFIG, self.config)
@@ -176,6 +222,21 @@ class TrainedPolicy:
 
 
 def load_policy(path: Path | str) -> TrainedPolicy:
+    """The policy of a run that learned by reinforcement; see `load_trained`.
+
+    Raises:
+        MissingFileError: nothing is there.
+        InvalidValueError: what is there is no run or checkpoint, or learned from demonstrations.
+    """
+    trained = load_trained(path)
+    if isinstance(trained, TrainedImitator):
+        raise InvalidValueError(
+            f"{path} holds a policy that learned from demonstrations; expected one that learned by reinforcement"
+        )
+    return trained
+
+
+def load_trained(path: Path | str) -> TrainedPolicy | TrainedImitator:
     """The policy of a run (its best, or else its latest checkpoint) or of one checkpoint.
 
     Raises:
@@ -200,7 +261,9 @@ def load_policy(path: Path | str) -> TrainedPolicy:
     config = read_config(run)
     state = load_checkpoint(checkpoint)
     weights = state.get("policy") or _acting_weights(state, checkpoint)
-    return TrainedPolicy(config, read_encoder(config, run), weights, checkpoint, run)
+    if isinstance(config, CloningRunConfig):
+        return TrainedImitator(weights, checkpoint, run, config, Interface.load(run))
+    return TrainedPolicy(weights, checkpoint, run, config, read_encoder(config, run))
 
 
 def _choose_checkpoint(run: Path) -> Path:

@@ -279,14 +279,14 @@ def _check(seconds: float, fps: float, width: int, height: int) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Make the video of a snapshot and delete the snapshot; what training's background process runs."""
-    from poise.training.trained import load_policy  # imported late: it leads back to the callback that starts this
+    from poise.training.trained import load_trained  # imported late: it leads back to the callback that starts this
 
     parser = argparse.ArgumentParser(prog="python -m poise.training.video", description=main.__doc__)
     parser.add_argument("snapshot", type=Path)
     parser.add_argument("path", type=Path)
     chosen = parser.parse_args(arguments)
     try:
-        policy = load_policy(chosen.snapshot)
+        policy = load_trained(chosen.snapshot)
         shutil.rmtree(chosen.snapshot, ignore_errors=True)
         config = policy.config
         options = config.env.options | config.evaluation.options

@@ -1,0 +1,38 @@
+"""From a configuration to a policy that imitates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+
+from poise.imitation.act import ACTPolicy
+from poise.imitation.config import ActPolicyConfig, AnyImitationPolicyConfig
+from poise.imitation.eyes import Scale
+from poise.imitation.policy import ImitationPolicy, VisuomotorBCPolicy
+from poise.policies.actor_critic import Shapes
+
+
+def build_imitation_policy(
+    shapes: Shapes, action_width: int, config: AnyImitationPolicyConfig, scales: Mapping[str, Scale] | None = None
+) -> ImitationPolicy:
+    """A new policy.
+
+    Args:
+        shapes: of the components that it sees.
+        action_width: numbers in an action.
+        config: what it is made of.
+        scales: of the components; without them weights are to be loaded, which hold them.
+
+    Raises:
+        InvalidValueError: the parts do not fit together.
+    """
+    scales = scales or {name: _placeholder(shape) for name, shape in shapes.items()}
+    if isinstance(config, ActPolicyConfig):
+        return ACTPolicy(shapes, action_width, config, scales)
+    return VisuomotorBCPolicy(shapes, action_width, config, scales)
+
+
+def _placeholder(shape: tuple[int, ...]) -> Scale:
+    count = shape[0] if len(shape) == 3 else int(torch.Size(shape).numel())
+    return Scale([0.0] * count, [1.0] * count)
