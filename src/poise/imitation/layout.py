@@ -38,6 +38,8 @@ CHUNK_SIZE = 1000
 """Files in a folder."""
 OBSERVATION = "observation."
 ACTION = "action"
+NOTE = "poise/"
+"""Before the name of what poise notes of an episode."""
 INDICES = ("frame_index", "episode_index", "index", "task_index")
 """Whole numbers that every frame has, beside its `timestamp`."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from poise.imitation.layout import (
     EPISODES,
     FILE,
     INFO,
+    NOTE,
     OBSERVATION,
     STATS,
     TASKS,
@@ -48,6 +49,11 @@ class Demonstration:
 
     def __len__(self) -> int:
         return len(self.actions)
+
+    def beginning(self, decisions: int) -> Demonstration:
+        """The first so many."""
+        observation = {name: values[:decisions] for name, values in self.observation.items()}
+        return replace(self, observation=observation, actions=self.actions[:decisions])
 
 
 class DemonstrationWriter:
@@ -100,8 +106,8 @@ class DemonstrationWriter:
     @property
     def notes(self) -> list[dict[str, int]]:
         """What was noted of each episode that is there."""
-        marked = [{key: value for key, value in row.items() if key.startswith(_NOTE)} for row in self._rows]
-        return [{key.removeprefix(_NOTE): value for key, value in row.items()} for row in marked]
+        marked = [{key: value for key, value in row.items() if key.startswith(NOTE)} for row in self._rows]
+        return [{key.removeprefix(NOTE): value for key, value in row.items()} for row in marked]
 
     def write(self, demonstrations: Sequence[Demonstration]) -> None:
         """Some more episodes, in a file of their own.
@@ -209,11 +215,8 @@ class DemonstrationWriter:
             "meta/episodes/chunk_index": place["chunk_index"],
             "meta/episodes/file_index": place["file_index"],
             **{f"stats/{key}/{name}": value.tolist() for key, of in statistics.items() for name, value in of.items()},
-            **{f"{_NOTE}{name}": int(value) for name, value in demonstration.notes.items()},
+            **{f"{NOTE}{name}": int(value) for name, value in demonstration.notes.items()},
         }
-
-
-_NOTE = "poise/"
 
 
 def _statistics(row: Mapping[str, Any], key: str) -> Statistics:

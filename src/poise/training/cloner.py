@@ -13,12 +13,17 @@ from poise.imitation.batches import Corpus, split_by_episode
 from poise.imitation.building import build_imitation_policy
 from poise.imitation.cloning import Cloning
 from poise.imitation.policy import ImitationPolicy
+from poise.imitation.reader import LoadedEpisode
 from poise.policies import PolicyAgent
 from poise.training.callbacks import Callback
 from poise.training.cloning_config import CloningRunConfig, DemonstrationsConfig
+from poise.training.dagger import Dagger
 from poise.training.interface import Interface, Watching
 from poise.training.loop import Loop
 from poise.training.progress import ProgressBar
+
+ASKED = "demonstrations"
+"""Folder of a run for what an expert was asked."""
 
 
 class Cloner(Loop):
@@ -44,12 +49,15 @@ class Cloner(Loop):
 
     def __init__(self, config: CloningRunConfig, folder: Path, callbacks: list[Callback]) -> None:
         super().__init__(config, folder, callbacks)
-        self.corpus, self.held_out = _read(config.demonstrations, config.policy.observations, config.seed)
+        self._shown, held_out = _read(config.demonstrations, config.policy.observations, config.seed)
+        self.corpus, self.held_out = Corpus(self._shown), Corpus(held_out)
+        self._fingerprints = [self.corpus.fingerprint, self.held_out.fingerprint]
         self._interface = Interface(components=self.corpus.shapes, action_width=self.corpus.actions.shape[1])
         policy = build_imitation_policy(
             self._interface.components, self._interface.action_width, config.policy, self.corpus.scales()
         )
         self._learner = Cloning(policy, config.algorithm, config.seed)
+        self._dagger = Dagger(config, config.dagger, folder / ASKED) if config.dagger is not None else None
 
     @property
     def acting_policy(self) -> ImitationPolicy:
@@ -63,6 +71,8 @@ class Cloner(Loop):
     def keep(self) -> None:
         """What the policy sees and does; weights that cannot be begun with are told of before."""
         self._learner.load_published()
+        if self._dagger is not None:
+            self._dagger.check(self.agent_for)
         self._interface.save(self.folder)
 
     @property
@@ -75,11 +85,18 @@ class Cloner(Loop):
         self._learner.load_published()
 
     def iterate(self) -> dict[str, float]:
-        """One epoch."""
+        """One epoch, before which an expert may be asked."""
+        if self._dagger is not None and self._dagger.is_due(self.step, len(self.corpus)):
+            self._learn_also(self._dagger.ask(self.agent_for, len(self.corpus)))
         with torch_threads(self.config.update_threads):
             metrics = self._learner.epoch(self.corpus, self.held_out)
         self.step += 1
-        return metrics
+        return metrics | {"update/decisions": len(self.corpus)}
+
+    def _learn_also(self, episodes: list[LoadedEpisode]) -> None:
+        """From these, beside what was learned from before."""
+        self._shown = [*self._shown, *episodes]
+        self.corpus = Corpus(self._shown)
 
     def close(self) -> None:
         """Nothing is open."""
@@ -89,7 +106,8 @@ class Cloner(Loop):
 
     def learner_state(self) -> dict[str, Any]:
         """Weights, optimiser, schedule, and which demonstrations they are of."""
-        return {"algorithm": self._learner.state(), "demonstrations": self._fingerprints}
+        rounds = 0 if self._dagger is None else self._dagger.round
+        return {"algorithm": self._learner.state(), "demonstrations": self._fingerprints, "rounds": rounds}
 
     def load_learner(self, state: Mapping[str, Any]) -> None:
         """Continue from `learner_state()`.
@@ -102,17 +120,16 @@ class Cloner(Loop):
                 f"the demonstrations in {self.config.demonstrations.folder} have changed since this run began; "
                 "start another run from them with '--out'"
             )
+        if self._dagger is not None:
+            self._learn_also(self._dagger.after(state["rounds"]))
         self._learner.load_state(state["algorithm"])
 
-    @property
-    def _fingerprints(self) -> list[str]:
-        return [self.corpus.fingerprint, self.held_out.fingerprint]
 
-
-def _read(config: DemonstrationsConfig, components: tuple[str, ...], seed: int) -> tuple[Corpus, Corpus]:
+def _read(
+    config: DemonstrationsConfig, components: tuple[str, ...], seed: int
+) -> tuple[list[LoadedEpisode], list[LoadedEpisode]]:
     """Demonstrations to learn from, and those held out."""
-    size = None if config.height is None or config.width is None else (config.height, config.width)
-    demonstrations = Demonstrations(config.folder, components, size)
+    demonstrations = Demonstrations(config.folder, components, config.size)
     numbers = range(len(demonstrations) if config.episodes is None else config.episodes)
     if len(numbers) > len(demonstrations):
         raise InvalidValueError(
@@ -121,5 +138,4 @@ def _read(config: DemonstrationsConfig, components: tuple[str, ...], seed: int) 
     bar = ProgressBar(len(numbers), "read", unit="episodes")
     with bar:
         episodes = demonstrations.load(numbers, bar.update)
-    learned, held_out = split_by_episode(episodes, config.validation, seed)
-    return Corpus(learned), Corpus(held_out)
+    return split_by_episode(episodes, config.validation, seed)

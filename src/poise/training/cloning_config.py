@@ -1,9 +1,9 @@
 """A training run that learns from demonstrations, and which kind of run a configuration is of."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from poise.config import Config, parse
 from poise.imitation.config import AnyImitationPolicyConfig, CloningConfig, CloningPolicyConfig
@@ -19,12 +19,41 @@ class DemonstrationsConfig(Config):
     height: int | None = Field(None, ge=8, le=1024, description="that pictures are brought to; by default theirs")
     width: int | None = Field(None, ge=8, le=1024, description="that pictures are brought to; by default theirs")
 
+    @property
+    def size(self) -> tuple[int, int] | None:
+        """That pictures are brought to; None for theirs."""
+        return None if self.height is None or self.width is None else (self.height, self.width)
+
+    @model_validator(mode="after")
+    def _sized_both_ways(self) -> Self:
+        if (self.height is None) != (self.width is None):
+            raise ValueError("height and width go together: give both, or neither")
+        return self
+
+
+class DaggerConfig(Config):
+    """How an expert is asked while the policy learns, what it would have done where the policy got to."""
+
+    expert: str = Field("expert", description="who is asked: a name that poise evaluate knows, or a run")
+    every: int = Field(5, ge=1, description="epochs between rounds")
+    episodes: int = Field(50, ge=1, description="of a round, in which the policy acts")
+    decisions: int = Field(10_000, ge=1, description="that are labelled at most, those of the demonstrations included")
+    mixing: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="share of the first round's decisions that the expert makes; its square of the next's",
+    )
+
 
 class CloningRunConfig(TrainingConfig):
     """A training run that learns from demonstrations; a step is an epoch."""
 
     total_steps: int = Field(40, ge=1, description="epochs: how often each demonstration is learned from")
     demonstrations: DemonstrationsConfig = Field(description="what is learned from")
+    dagger: DaggerConfig | None = Field(
+        None, description="ask an expert what it would have done where the policy got to; by default it is not asked"
+    )
     policy: AnyImitationPolicyConfig = CloningPolicyConfig()
     algorithm: CloningConfig = CloningConfig()
     checkpoint: CheckpointConfig = CheckpointConfig(every=10)

@@ -6,22 +6,20 @@ will get to by its own mistakes (DART: Laskey et al., arXiv 1703.09327).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 from gymnasium.vector import VectorEnv
-from numpy.typing import NDArray
 from pydantic import Field
 
 from poise.config import Config, save_yaml
 from poise.errors import PoiseError
 from poise.imitation import Demonstration, DemonstrationWriter
-from poise.policies import Agent
 from poise.training.comparison import Contender
-from poise.training.environments import control_step, make_vector_env, retire, told_of_step, within_bounds
-from poise.training.interface import ChannelsFirst, Interface
+from poise.training.environments import make_vector_env
+from poise.training.recording import Disturbed, record, writer_for
 from poise.training.settings import check_made_alike
 
 SETTINGS = "demos.yaml"
@@ -74,7 +72,7 @@ def demonstrate(
     count = min(config.side_by_side, config.episodes)
     env = make_vector_env(settings.env, count, expert.env_options, threads)
     try:
-        writer = _writer(settings, env, out)
+        writer = writer_for(env, out, settings.task or settings.env)
         save_yaml(out / SETTINGS, settings)
         return _fill(writer, settings, env, expert, progress or (lambda kept: None))
     finally:
@@ -107,7 +105,11 @@ def _fill(
     redrawn = notes[-1]["redrawn"] if notes else 0
     while writer.info.total_episodes < config.episodes:
         kept: list[Demonstration] = []
-        for recording in _record(env, expert.agent_for(env), config, config.seed + tried):
+        generators = [
+            np.random.default_rng([config.seed, config.seed + tried + robot]) for robot in range(env.num_envs)
+        ]
+        driver = Disturbed(config.noise, generators)
+        for recording in record(env, expert.agent_for(env), driver, config.seed + tried):
             if writer.info.total_episodes + len(kept) == config.episodes:
                 break
             tried, redrawn = tried + 1, redrawn + recording.redrawn
@@ -117,61 +119,6 @@ def _fill(
         progress(writer.info.total_episodes)
         _check_hope(writer.info.total_episodes, tried, expert.name)
     return Demonstrated(writer.info.total_episodes, writer.info.total_frames, tried, redrawn)
-
-
-class Recording:
-    """One episode as it goes."""
-
-    def __init__(self, seed: int, redrawn: int) -> None:
-        self.seed = seed
-        self.redrawn = redrawn
-        self.succeeded = False
-        self._observations: list[dict[str, NDArray[Any]]] = []
-        self._actions: list[NDArray[Any]] = []
-
-    def add(self, observation: Mapping[str, NDArray[Any]], robot: int, action: NDArray[Any]) -> None:
-        """A decision of one of the robots."""
-        self._observations.append({name: values[robot].copy() for name, values in observation.items()})
-        self._actions.append(action)
-
-    def demonstration(self, notes: Mapping[str, int]) -> Demonstration:
-        """All of it."""
-        names = self._observations[0]
-        stacked = {name: np.stack([moment[name] for moment in self._observations]) for name in names}
-        return Demonstration(stacked, np.stack(self._actions), notes)
-
-
-def _record(env: VectorEnv[Any, Any, Any], agent: Agent, config: DemosConfig, seed: int) -> list[Recording]:
-    """One episode of each environment."""
-    count, turn = env.num_envs, ChannelsFirst(env.single_observation_space)
-    observation, info = env.reset(seed=seed)
-    redrawn = np.asarray(info.get("redrawn", np.zeros(count)), np.int64)
-    recordings = [Recording(seed + robot, int(redrawn[robot])) for robot in range(count)]
-    generators = [np.random.default_rng([config.seed, recording.seed]) for recording in recordings]
-    running = np.ones(count, np.bool_)
-    while running.any():
-        labels = within_bounds(agent.act(observation), env)
-        done = labels + config.noise * np.stack([one.standard_normal(labels.shape[1:]) for one in generators])
-        seen = turn(observation)
-        for robot in np.flatnonzero(running).tolist():
-            recordings[robot].add(seen, robot, labels[robot])
-        observation, _, terminated, truncated, info = env.step(within_bounds(done, env))
-        over = terminated | truncated
-        succeeded = told_of_step(info, "success", truncated).astype(np.bool_)
-        for robot in np.flatnonzero(running & over).tolist():
-            recordings[robot].succeeded = bool(succeeded[robot])
-        running &= ~over
-        agent.reset(over)
-        retire(env, ~running)
-    return recordings
-
-
-def _writer(config: _Settings, env: VectorEnv[Any, Any, Any], out: Path) -> DemonstrationWriter:
-    interface = Interface.of(env)
-    rate = 1.0 / control_step(env)
-    fps = round(rate) if abs(rate - round(rate)) < 1e-6 else rate
-    task = config.task or config.env
-    return DemonstrationWriter(out, interface.components, interface.action_width, fps, task, config.env)
 
 
 def _check_hope(kept: int, tried: int, name: str) -> None:
