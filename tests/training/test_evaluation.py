@@ -1,11 +1,16 @@
+from io import StringIO
 from typing import Any
 
 import numpy as np
 import pytest
 from gymnasium import spaces
+from rich.console import Console
 from worlds import many
 
-from poise.training.evaluation import evaluate
+from poise.policies.baselines import do_nothing
+from poise.training.comparison import comparison_table
+from poise.training.environments import make_vector_env
+from poise.training.evaluation import Evaluation, evaluate
 from poise.training.statistics import mean_interval, wilson_interval
 
 
@@ -49,6 +54,34 @@ def test_the_summary_has_the_intervals() -> None:
     assert (summary["return"]["low"], summary["return"]["high"]) == mean_interval(result.returns)
     assert (summary["episodes"], summary["seed"]) == (10, 0)
     assert len(result.to_json()["episodes"]["lengths"]) == 10
+
+
+def test_where_something_is_to_get_somewhere_the_summary_tells_when_and_how_near() -> None:
+    """Two of four arrived, after 10 and 20 steps; the distances at the end are 1, 2, 3 and 6 cm."""
+    result = Evaluation(0, [0.0] * 4, [10, 50, 20, 50], [True, False, True, False], [0.0] * 4, [0.01, 0.02, 0.03, 0.06])
+    summary = result.summary()
+    assert summary["time_to_success"]["mean"] == 15.0
+    assert summary["distance"]["mean"] == pytest.approx(0.03)
+    told = StringIO()
+    Console(file=told, width=80).print(comparison_table({"one": result}))
+    assert "steps to success" in told.getvalue()
+    assert " 15.0 " in told.getvalue()
+    untold = evaluate(Still, lambda n: many(n, length=5, by_seed=True), episodes=4, seed=0)
+    assert untold.distances == []
+    assert untold.summary()["distance"] == {"mean": None, "low": None, "high": None}
+    none = Evaluation(0, [0.0], [50], [False], [0.0], [0.1]).summary()
+    assert none["time_to_success"]["mean"] is None
+
+
+def test_distances_are_those_at_the_end_of_each_episode() -> None:
+    """`poise/Push-v0` tells them; whoever does nothing is left as far away as the cube was."""
+    blind = {"camera": {"enabled": False}, "max_steps": 2}
+    result = evaluate(do_nothing, lambda n: make_vector_env("poise/Push-v0", n, blind, 1), 3, 0, max_parallel=2)
+    env = make_vector_env("poise/Push-v0", 3, blind, 1)
+    observation, _ = env.reset(seed=0)
+    env.close()
+    expected = np.linalg.norm(observation["cube"] - observation["goal"], axis=1)
+    np.testing.assert_allclose(result.distances, expected, atol=2e-3)
 
 
 def test_continuous_actions_are_clipped_and_discrete_ones_are_not() -> None:

@@ -160,17 +160,20 @@ def measure(rival: Contender, episodes: int, seed: int) -> Evaluation:
 
 def comparison_table(evaluations: Mapping[str, Evaluation]) -> Table:
     """One row for each policy by its name: means with 95 % intervals; whole in a terminal of 80 columns."""
-    table = empty_table(evaluations, "policy", ("return", "success, %", "time steps", "speed, m/s"))
-    for name, evaluation in evaluations.items():
-        summary = evaluation.summary()
-        table.add_row(
-            escape(_short(name)),
-            cell(summary["return"], "{:.1f}"),
-            cell(in_percent(summary["success_rate"]), "{:.1f}"),
-            cell(summary["length"], "{:.0f}"),
-            cell(summary["speed"], "{:.3f}"),
-        )
+    summaries = {name: evaluation.summary() for name, evaluation in evaluations.items()}
+    arrives = any(summary["distance"]["mean"] is not None for summary in summaries.values())
+    columns = _ARRIVING if arrives else _TRAVELLING
+    table = empty_table(evaluations, "policy", [heading for heading, _, _ in columns])
+    for name, summary in summaries.items():
+        rates = summary | {"success_rate": in_percent(summary["success_rate"])}
+        table.add_row(escape(_short(name)), *(cell(rates[key], form) for _, key, form in columns))
     return table
+
+
+_RETURNED = (("return", "return", "{:.1f}"), ("success, %", "success_rate", "{:.1f}"))
+_TRAVELLING = (*_RETURNED, ("time steps", "length", "{:.0f}"), ("speed, m/s", "speed", "{:.3f}"))
+_ARRIVING = (*_RETURNED, ("steps to success", "time_to_success", "{:.1f}"), ("distance, m", "distance", "{:.3f}"))
+"""Headings, what of a summary is below them, and how it is written: where something is to get somewhere, or else."""
 
 
 def empty_table(evaluations: Mapping[str, Evaluation], first: str, others: Sequence[str]) -> Table:

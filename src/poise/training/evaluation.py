@@ -1,8 +1,8 @@
 """How good a policy is: whole episodes on given seeds, with intervals."""
 
 import json
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,17 +33,25 @@ class Evaluation:
     """The episode reached its step limit, or what the environment calls a success."""
     speeds: list[float]
     """Mean speed along the goal, m/s; not a number for environments without one."""
+    distances: list[float] = field(default_factory=list)
+    """At the end, from where something is to be, m; empty for environments that do not tell."""
 
     def summary(self) -> dict[str, Any]:
-        """Means with 95 % intervals: Student's for means, Wilson's for the success rate."""
+        """Means with 95 % intervals: Student's for means, Wilson's for the success rate.
+
+        `time_to_success` is the length of the episodes that succeeded, `distance` the one at the end of all.
+        """
         succeeded = wilson_interval(sum(self.successes), len(self.successes))
         result: dict[str, Any] = {
             "episodes": len(self.returns),
             "seed": self.seed,
             "success_rate": _report(sum(self.successes) / len(self.successes), succeeded),
         }
+        arrived = [length for length, success in zip(self.lengths, self.successes, strict=True) if success]
+        result["time_to_success"] = _average(arrived)
+        result["distance"] = _average(self.distances)
         for name, values in (("return", self.returns), ("length", self.lengths), ("speed", self.speeds)):
-            result[name] = _report(sum(values) / len(values), mean_interval(values))
+            result[name] = _average(values)
         return result
 
     def metric(self, name: str) -> float:
@@ -96,6 +104,8 @@ def evaluate(
         if env is not None:
             env.close()
     merged = {key: np.concatenate([part[key] for part in parts]).tolist() for key in parts[0]}
+    if np.isnan(merged["distances"]).all():
+        merged["distances"] = []
     return Evaluation(seed=seed, **merged)
 
 
@@ -127,7 +137,7 @@ def _run(
     observation, _ = env.reset(seed=seed)  # environment i gets seed + i
     running = np.ones(count, np.bool_)
     returns, lengths, speeds = np.zeros(count), np.zeros(count, np.int64), np.zeros(count)
-    successes = np.zeros(count, np.bool_)
+    successes, distances = np.zeros(count, np.bool_), np.full(count, np.nan)
     while running.any():
         actions = within_bounds(agent.act(observation), env)
         observation, reward, terminated, truncated, info = env.step(actions)
@@ -136,6 +146,8 @@ def _run(
         speeds += np.where(running, told_of_step(info, "speed", np.full(count, np.nan)), 0.0)
         done = terminated | truncated
         successes |= running & done & told_of_step(info, "success", truncated).astype(np.bool_)
+        distance = told_of_step(info, "distance", np.full(count, np.nan))
+        distances = np.where(running & done, distance, distances)
         running &= ~done
         agent.reset(done)
         retire(env, ~running)
@@ -145,12 +157,20 @@ def _run(
         "lengths": lengths * steps_per_action(env),
         "successes": successes,
         "speeds": speeds / lengths,
+        "distances": distances,
     }
 
 
 def _counted(on_step: Callable[[int], None] | None, before: int) -> Callable[[int], None]:
     """Adds the episodes that were over `before` these."""
     return lambda count: on_step(before + count) if on_step else None
+
+
+def _average(values: Sequence[float]) -> dict[str, float | None]:
+    """A mean with its interval; neither, where there is nothing to average."""
+    if not values:
+        return {"mean": None, "low": None, "high": None}
+    return _report(sum(values) / len(values), mean_interval(values))
 
 
 def _report(mean: float, interval: Interval) -> dict[str, float | None]:
