@@ -8,14 +8,17 @@ import pytest
 
 from poise.config import apply_overrides, load_yaml, parse
 from poise.envs import BALLBOT_IDS, BallbotOptions
+from poise.imitation.building import build_imitation_policy
 from poise.language import DIRECTIONS, Command
 from poise.perception import FrozenDepthEncoder
-from poise.policies import build_policy
+from poise.policies import PolicyAgent, build_policy
 from poise.sim.course import FIELDS
+from poise.training.cloning_config import CloningRunConfig
 from poise.training.comparison import contender
 from poise.training.config import RunConfig
 from poise.training.environments import make_vector_env, sensing_for
 from poise.training.evaluation import evaluate
+from poise.training.interface import Interface, Watching
 from poise.training.runs import start_run
 from poise.training.seeds import PLAY_SEED
 
@@ -23,7 +26,8 @@ ROOT = Path(__file__).parents[1]
 SHIPPED = sorted((ROOT / "configs").rglob("*.yaml"))
 MUTEXES = [path for path in SHIPPED if path.stem.endswith("mutex")]
 DEMONSTRATED = [path for path in SHIPPED if path.stem == "expert"]
-TRAINED = [path for path in SHIPPED if path not in MUTEXES + DEMONSTRATED]
+IMITATING = [path for path in SHIPPED if "demonstrations" in load_yaml(path)]
+TRAINED = [path for path in SHIPPED if path not in MUTEXES + DEMONSTRATED + IMITATING]
 
 
 @pytest.mark.parametrize("path", TRAINED, ids=lambda path: path.stem)
@@ -37,6 +41,20 @@ def test_a_policy_can_be_built(path: Path) -> None:
         sensing = sensing_for(env, config.policy, encoder, config.policy.sensed, 1)
         env.close()
         build_policy(sensing.shapes, env.single_action_space, config.policy)
+
+
+@pytest.mark.parametrize("path", IMITATING, ids=lambda path: path.stem)
+def test_a_policy_that_imitates_fits_its_environment(path: Path) -> None:
+    """And its settings are of the environment: it acts there, untrained."""
+    config = parse(CloningRunConfig, load_yaml(path), path.name)
+    env = make_vector_env(config.env.id, 1, config.env.options | config.evaluation.options, threads=1)
+    given = Interface.of(env)
+    seen = {name: given.components[name] for name in config.policy.observations}
+    policy = build_imitation_policy(seen, given.action_width, config.policy).eval()
+    agent = PolicyAgent(policy, Watching(env, given.model_copy(update={"components": seen})))
+    observation, _ = env.reset(seed=0)
+    env.step(agent.act(observation))
+    env.close()
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "configs/ballbot/fusion").glob("*.yaml")), ids=lambda path: path.stem)

@@ -86,7 +86,9 @@ def evaluate_options(parser: Parser) -> None:
         help="measure doing nothing, chance and what is scripted beside it, where they fit",
     )
     beside.add_argument(
-        "--failures", action="store_true", help="measure it with cameras that are well, dead, fail, hang, lag or blur"
+        "--failures",
+        action="store_true",
+        help="measure it with cameras that are well, and with ones that are not",
     )
     parser.add_argument("--json", metavar="FILE", type=Path, help="write every episode's outcome to this file")
 

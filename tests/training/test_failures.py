@@ -1,5 +1,7 @@
 """A policy under cameras that fail."""
 
+import re
+from dataclasses import replace
 from io import StringIO
 
 import pytest
@@ -7,10 +9,13 @@ from rich.console import Console
 
 from poise.config import parse
 from poise.envs import BallbotOptions
+from poise.envs.push.options import PushOptions
 from poise.errors import InvalidValueError
-from poise.training.comparison import contender, measure
+from poise.policies.baselines import do_nothing
+from poise.training.comparison import Contender, contender, measure
+from poise.training.config import EnvConfig, RunConfig
 from poise.training.evaluation import Evaluation
-from poise.training.failures import CONDITIONS, failing, failures_table
+from poise.training.failures import CONDITIONS, PUSH_CONDITIONS, failing, failures_table
 
 SHIPPED = "models/ballbot"
 SHORT = {"env.options.max_steps": "200", "env.options.terrain.nodes": "65"}
@@ -49,6 +54,33 @@ def test_what_befalls_cameras_matters_to_a_policy_that_sees() -> None:
     policy = contender(SHIPPED, changes=SHORT)
     dead = next(rival for rival in failing(policy) if rival.name == "both dead")
     assert measure(policy, 2, 5).returns != measure(dead, 2, 5).returns
+
+
+PUSHED = Contender("pusher", do_nothing, RunConfig(env=EnvConfig(id="poise/Push-v0")))
+
+
+def test_pictures_of_the_push_task_are_corrupted_in_ways_that_it_knows() -> None:
+    changes = {"env.options.corruptions.noise": "0.3", "env.options.max_steps": "7"}
+    rivals = failing(replace(PUSHED, changes=changes))
+    assert [rival.name for rival in rivals] == list(PUSH_CONDITIONS)
+    found = [parse(PushOptions, rival.env_options) for rival in rivals]
+    assert found[0] == PushOptions(max_steps=7), "what was asked for stays, but for what corrupts"
+    assert len({options.corruptions.model_dump_json() for options in found}) == len(PUSH_CONDITIONS)
+    with pytest.raises(InvalidValueError, match="has no cameras that could fail"):
+        failing(replace(PUSHED, changes={"env.options.camera.enabled": "false"}))
+
+
+def test_the_table_of_the_push_task_tells_what_is_kept() -> None:
+    evaluations = {
+        name: Evaluation(0, [-20.0] * 10, 10 * [20], [True] * good + [False] * (10 - good), [0.0] * 10, [0.1] * 10)
+        for name, good in (("all well", 8), ("noise of 5 %", 4))
+    }
+    out = StringIO()
+    Console(file=out, width=80).print(failures_table(evaluations, PUSHED))
+    rows = [re.split(r"\s{2,}", line.strip()) for line in out.getvalue().splitlines()]
+    assert ["all well", "80", "100", "20.0", "0.100"] in rows
+    assert ["noise of 5 %", "40", "50", "20.0", "0.100"] in rows
+    assert max(map(len, out.getvalue().splitlines())) <= 80
 
 
 @pytest.mark.parametrize("blind", [{"env.options.cameras.enabled": "false"}, None])

@@ -10,9 +10,10 @@ from gymnasium.envs.registration import register, registry
 from poise.envs.ballbot import BallbotEnv, BallbotVectorEnv
 from poise.envs.options import BallbotOptions
 
-__all__ = ["BALLBOT_IDS", "BallbotEnv", "BallbotOptions", "BallbotVectorEnv"]
+__all__ = ["BALLBOT_IDS", "PUSH_ID", "BallbotEnv", "BallbotOptions", "BallbotVectorEnv"]
 
 BALLBOT_IDS = ("poise/Ballbot-v0", "ballbot-v0.1")
+PUSH_ID = "poise/Push-v0"
 
 for _id in BALLBOT_IDS:
     if _id not in registry:
@@ -29,9 +30,9 @@ for _name, _make in (("CartPole", "cart_pole"), ("Pendulum", "pendulum")):
             entry_point=f"poise.envs.classic:{_make}_without_velocities",
         )
 
-if "poise/Push-v0" not in registry:
+if PUSH_ID not in registry:
     register(
-        "poise/Push-v0",
+        PUSH_ID,
         entry_point="poise.envs.push.env:PushEnv",
         vector_entry_point="poise.envs.push.env:PushVectorEnv",
     )

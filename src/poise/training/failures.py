@@ -7,7 +7,7 @@ import numpy as np
 from rich.table import Table
 
 from poise.config import parse
-from poise.envs import BALLBOT_IDS, BallbotOptions
+from poise.envs import BALLBOT_IDS, PUSH_ID, BallbotOptions
 from poise.envs.options import CAMERAS
 from poise.errors import InvalidValueError
 from poise.training.comparison import Contender, cell, empty_table, in_percent
@@ -42,26 +42,79 @@ CONDITIONS: Mapping[str, Mapping[str, str]] = {
 """Settings of the environment by what befalls the cameras, whatever befell them in training; the first is nothing."""
 
 
+_CORRUPTIONS = "env.options.corruptions"
+
+
+def _corrupted(**settings: str) -> dict[str, str]:
+    return {_CORRUPTIONS: "{}"} | {f"{_CORRUPTIONS}.{name}": value for name, value in settings.items()}
+
+
+PUSH_CONDITIONS: Mapping[str, Mapping[str, str]] = {
+    WELL: _corrupted(),
+    "another cube": _corrupted(distractor="true"),
+    "a square of 15 % hidden": _corrupted(occlusion="0.15"),
+    "a square of 30 % hidden": _corrupted(occlusion="0.3"),
+    "brightness ± 20 %": _corrupted(brightness="0.2"),
+    "brightness ± 50 %": _corrupted(brightness="0.5"),
+    "camera off by 1 cm": _corrupted(shift="0.01"),
+    "camera off by 3 cm": _corrupted(shift="0.03"),
+    "noise of 5 %": _corrupted(noise="0.05"),
+    "noise of 15 %": _corrupted(noise="0.15"),
+}
+"""The same for the pictures of the push task."""
+
+
 def failing(rival: Contender) -> list[Contender]:
-    """A policy under each of `CONDITIONS`, named by it, the first with cameras that are well.
+    """A policy under each of the conditions for its environment, named by it, the first with cameras that are well.
 
     Raises:
         InvalidValueError: it has no cameras that could fail.
     """
-    cameras = rival.env_options.get("cameras", {})
-    if rival.config.env.id not in BALLBOT_IDS or not rival.has_eyes or cameras.get("enabled") is False:
-        raise InvalidValueError(f"'{rival.name}' has no cameras that could fail; --failures is for ballbots that see")
-    others = {key: value for key, value in rival.changes.items() if not key.startswith(tuple(_WELL))}
-    return [replace(rival, name=name, changes=others | dict(change)) for name, change in CONDITIONS.items()]
+    conditions, replaced = _conditions_for(rival)
+    others = {key: value for key, value in rival.changes.items() if not key.startswith(replaced)}
+    return [replace(rival, name=name, changes=others | dict(change)) for name, change in conditions.items()]
+
+
+def _conditions_for(rival: Contender) -> tuple[Mapping[str, Mapping[str, str]], tuple[str, ...]]:
+    """Conditions, and beginnings of the settings that they replace."""
+    is_push = rival.config.env.id == PUSH_ID
+    cameras = rival.env_options.get("camera" if is_push else "cameras", {})
+    knows = is_push or rival.config.env.id in BALLBOT_IDS
+    if not knows or not rival.has_eyes or cameras.get("enabled") is False:
+        raise InvalidValueError(
+            f"'{rival.name}' has no cameras that could fail; --failures is for ballbots and arms that see"
+        )
+    return (PUSH_CONDITIONS, (_CORRUPTIONS,)) if is_push else (CONDITIONS, tuple(_WELL))
 
 
 def failures_table(evaluations: Mapping[str, Evaluation], rival: Contender) -> Table:
-    """One row for each of `CONDITIONS`: means with 95 % intervals; whole in a terminal of 80 columns.
+    """One row for each condition: means with 95 % intervals; whole in a terminal of 80 columns.
 
     Args:
         evaluations: by the condition's name.
         rival: who was evaluated.
     """
+    return _push_table(evaluations) if rival.config.env.id == PUSH_ID else _ballbot_table(evaluations, rival)
+
+
+def _push_table(evaluations: Mapping[str, Evaluation]) -> Table:
+    table = empty_table(evaluations, "pictures", ("success, %", "kept, %", "steps to success", "distance, m"))
+    whole = evaluations[WELL].metric("success_rate")
+    for name, evaluation in evaluations.items():
+        summary = evaluation.summary()
+        rate = summary["success_rate"]
+        table.add_row(
+            name,
+            cell(in_percent(rate), "{:.0f}"),
+            f"{100.0 * rate['mean'] / whole:.0f}" if whole else "–",
+            cell(summary["time_to_success"], "{:.1f}"),
+            cell(summary["distance"], "{:.3f}"),
+        )
+    table.caption = "kept: of the success with all well"
+    return table
+
+
+def _ballbot_table(evaluations: Mapping[str, Evaluation], rival: Contender) -> Table:
     timestep = parse(BallbotOptions, rival.env_options, "env.options").timestep
     lasted = f"{ONSET:g} s, %"
     table = empty_table(evaluations, "cameras", ("return", "kept, %", "success, %", lasted, "speed, m/s"))

@@ -21,7 +21,7 @@ from poise.envs.ballbot import BallbotVectorEnv
 from poise.errors import InvalidValueError, PoiseError
 from poise.policies import Agent
 from poise.sim.insets import draw_depth
-from poise.training.environments import control_step, make_vector_env, within_bounds
+from poise.training.environments import control_step, make_vector_env, told_of_step, within_bounds
 from poise.training.mp4 import Picture, mp4_writer
 from poise.training.overlay import draw_alert, draw_readouts
 from poise.training.seeds import SELECTION_SEED
@@ -226,6 +226,9 @@ class _BallbotStage:
             self._path.append(self._position)
 
 
+_NO = np.zeros(1)
+
+
 class _OtherStage:
     """An environment that draws itself."""
 
@@ -248,7 +251,7 @@ class _OtherStage:
         return draw_readouts(np.asarray(pictures[0], np.uint8)[..., :3], {"time": f"{time:.1f} s"})
 
     def verdict(self, info: Mapping[str, Any], time: float) -> str:
-        return f"ended after {time:.1f} s"
+        return f"{'succeeded' if told_of_step(info, 'success', _NO)[0] else 'ended'} after {time:.1f} s"
 
     def travelled(self) -> None:
         return None
