@@ -168,6 +168,13 @@ def _inspected(options: argparse.Namespace) -> str:
 def play_options(parser: Parser) -> None:
     policy_options(parser)
     parser.add_argument("--out", metavar="FILE.mp4", type=Path, help="the video (default: <policy>.mp4 here)")
+    parser.add_argument(
+        "--episodes",
+        metavar="N",
+        type=whole(1),
+        default=1,
+        help="side by side, of what draws itself (default: 1)",
+    )
     parser.add_argument("--seconds", metavar="S", type=positive, default=8.0, help="longest video (default: 8)")
     parser.add_argument(
         "--seed",
@@ -184,6 +191,7 @@ def play(options: argparse.Namespace) -> None:
     from poise.config import parse_cli_overrides
     from poise.training.comparison import contender
     from poise.training.progress import ProgressBar
+    from poise.training.side_by_side import record_side_by_side
     from poise.training.video import check_video, record_video
 
     out = options.out or Path(f"{Path(options.policy).resolve().name}.mp4")
@@ -192,14 +200,16 @@ def play(options: argparse.Namespace) -> None:
     rival = contender(options.policy, options.config, parse_cli_overrides(options.settings))
     torch.manual_seed(options.seed)
     with ProgressBar(1, "play", unit="pictures") as bar:
-        filmed = record_video(
+        several = {"episodes": options.episodes} if options.episodes > 1 else {}
+        filmed = (record_side_by_side if several else record_video)(
             rival.agent_for,
             rival.config.env.id,
             rival.env_options,
             out,
-            options.seconds,
-            options.seed,
+            seconds=options.seconds,
+            seed=options.seed,
             on_frame=lambda done, total: bar.update(done, total_steps=total),
+            **several,
         )
     print(f"video in {out}")
     print(f"seed {options.seed}: {filmed}")

@@ -10,6 +10,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from poise.envs.processes import ProcessVectorEnv
 from poise.errors import InvalidValueError, PoiseError
+from poise.training.environments import make_vector_env
 
 
 class Counting(gym.Env[dict[str, Any], Any]):
@@ -101,3 +102,18 @@ def test_a_process_that_dies_is_told_of() -> None:
     with pytest.raises(PoiseError, match="died"):
         env.step(np.full((2, 2), -0.95, np.float32))
     env.close()
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_each_draws_itself(threads: int) -> None:
+    env = make_vector_env("poise/Push-v0", 3, {"camera": {"enabled": False}, "render_mode": "rgb_array"}, threads)
+    env.reset(seed=0)
+    drawn = env.render()
+    env.close()
+    assert drawn is not None
+    assert [picture.shape for picture in drawn] == 3 * [(480, 480, 3)]
+    assert not np.array_equal(drawn[0], drawn[1])
+    silent = make_vector_env("poise/Push-v0", 1, {"camera": {"enabled": False}}, threads)
+    silent.reset(seed=0)
+    assert silent.render() is None
+    silent.close()

@@ -69,6 +69,11 @@ class ProcessVectorEnv(VectorEnv[Any, Any, Any]):
         """Let these (N,) stand still until the next reset: their observations stay, their rewards are 0."""
         self._all("retire", [(part,) for part in self._parted(which)])
 
+    def render(self) -> tuple[Any, ...] | None:
+        """What each draws of itself; None without a render mode."""
+        drawn = [picture for part in self._all("render", [()] * len(self._crews)) for picture in part]
+        return None if drawn[0] is None else tuple(drawn)
+
     def close_extras(self, **kwargs: Any) -> None:
         """Free the environments and end the processes."""
         for crew in self._crews:
@@ -165,6 +170,9 @@ class Crew:
 
     def _step(self, actions: Sequence[Any]) -> Any:
         return self._env.step(_stacked(self._env.single_action_space, actions))
+
+    def _render(self) -> list[Any]:
+        return [env.render() for env in self._env.envs]
 
     def _retire(self, which: NDArray[np.bool_]) -> None:
         for env, retired in zip(self._env.envs, which, strict=True):
