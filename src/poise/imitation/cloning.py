@@ -65,6 +65,18 @@ class Cloning:
         Raises:
             DivergedError: the loss is not finite.
         """
+        loss = self.learn(corpus)
+        validation = self.validate(held_out)
+        self._schedule.step(validation)
+        rate = self._optimizer.param_groups[0]["lr"]
+        return {"update/loss": loss, "validation/loss": validation, "update/learning_rate": rate}
+
+    def learn(self, corpus: Corpus) -> float:
+        """Once through the demonstrations; returns the mean loss.
+
+        Raises:
+            DivergedError: it is not finite.
+        """
         self.policy.train()
         total, count = torch.zeros(()), 0
         states: dict[str, Tensor] = {}
@@ -74,10 +86,7 @@ class Cloning:
         mean = float(total) / count
         if not mean < float("inf"):
             raise DivergedError("the loss is not finite: lower algorithm.learning_rate")
-        validation = self.validate(held_out)
-        self._schedule.step(validation)
-        rate = self._optimizer.param_groups[0]["lr"]
-        return {"update/loss": mean, "validation/loss": validation, "update/learning_rate": rate}
+        return mean
 
     @torch.no_grad()
     def validate(self, corpus: Corpus) -> float:
