@@ -17,21 +17,15 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-import numpy as np
+from _study import judge, minutes, train
 from _table import report
 
 from poise.config import apply_overrides, load_yaml, parse
 from poise.fusion import FUSIONS
-from poise.training.comparison import contender, load_comparison, measure, save_comparison
 from poise.training.config import RunConfig
-from poise.training.logging import read_progress
-from poise.training.runs import resume_run, start_run
 from poise.training.statistics import mean_interval
-from poise.training.stopwatch import SECONDS
-from poise.training.trained import is_run
 
 CONFIG = Path("configs/ballbot/rough_student.yaml")
-JUDGED = "unseen.json"
 FELT = ["orientation", "angular_vel", "vel", "motor_state", "actions", "goal"]
 SEEN = ["rgbd_0", "rgbd_1"]
 NOT_FUSED = {"policy.fusion": "null"}
@@ -58,11 +52,8 @@ WAYS: Mapping[str, Mapping[str, str]] = {
 """Settings of the configuration by the way's name; what is told to vision_language_action is the goal."""
 
 
-def train(way: str, seed: int, folder: Path, options: argparse.Namespace) -> None:
-    """Train one student, or what is left of its training."""
-    if is_run(folder):
-        resume_run(folder).train()
-        return
+def configured(way: str, seed: int, options: argparse.Namespace) -> RunConfig:
+    """The run of a student."""
     changes = {
         "seed": str(seed),
         "threads": str(options.threads),
@@ -71,26 +62,7 @@ def train(way: str, seed: int, folder: Path, options: argparse.Namespace) -> Non
         "policy.encoder": str(options.encoder),
         **WAYS[way],
     }
-    config = parse(RunConfig, apply_overrides(load_yaml(CONFIG), changes), f"{CONFIG} for {way}")
-    start_run(config, folder).train()
-
-
-def judge(folder: Path, episodes: int, seed: int) -> dict[str, Any]:
-    """What a student reaches on unseen terrains, from its run if these were asked before of the same weights."""
-    rival, path = contender(str(folder)), folder / JUDGED
-    if path.exists():
-        known: dict[str, Any] = load_comparison(path)[rival.name]
-        summary: dict[str, Any] = known["summary"]
-        if (known["weights"], summary["seed"], summary["episodes"]) == (rival.weights, seed, episodes):
-            return summary
-    evaluation = measure(rival, episodes, seed)
-    save_comparison(path, [rival], {rival.name: evaluation})
-    return evaluation.summary()
-
-
-def minutes(folder: Path) -> float:
-    """How long a training took, rollouts and updates."""
-    return float(np.nanmax(read_progress(folder)[SECONDS])) / 60.0
+    return parse(RunConfig, apply_overrides(load_yaml(CONFIG), changes), f"{CONFIG} for {way}")
 
 
 def main() -> None:
@@ -109,7 +81,7 @@ def main() -> None:
     for way in options.only:
         folders = [options.folder / way.replace(", ", "_").replace(" ", "_") / str(seed) for seed in options.seeds]
         for seed, folder in zip(options.seeds, folders, strict=True):
-            train(way, seed, folder, options)
+            train(configured(way, seed, options), folder)
         found = [judge(folder, options.episodes, options.seed) for folder in folders]
         took = fmean(map(minutes, folders))
         results[way] = {"seeds": found, "minutes": took}
