@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from poise.errors import InvalidValueError
-from poise.imitation.eyes import Scale
+from poise.imitation.eyes import Scale, in_unit_range
 from poise.imitation.reader import LoadedEpisode
 from poise.perception.images import split_episodes
 
@@ -52,7 +52,7 @@ class Corpus:
         episodes: that are loaded.
 
     Attributes:
-        observation: by component (F, ...): pictures uint8, the rest float32.
+        observation: by component (F, ...): pictures uint8, the rest float32, depth images in [0, 1], too.
         actions: (F, A).
         first, last: (E,) of each episode, its first frame and the one after its last.
     """
@@ -167,7 +167,7 @@ def split_by_episode(
 def _scale(values: Tensor) -> Scale:
     """Of frames (F, ...), a few of which are enough for pictures."""
     if values.ndim == 4:
-        some = values[:: max(len(values) // 1000, 1)].float() / 255.0
+        some = in_unit_range(values[:: max(len(values) // 1000, 1)])
         return Scale(some.mean(dim=(0, 2, 3)).tolist(), some.std(dim=(0, 2, 3)).tolist())
     flat = values.flatten(1).double()
     return Scale(flat.mean(dim=0).tolist(), flat.std(dim=0, correction=0).tolist())

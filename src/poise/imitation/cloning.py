@@ -16,7 +16,7 @@ from poise.errors import DivergedError
 from poise.imitation.augmentation import augment
 from poise.imitation.batches import Batch, Corpus
 from poise.imitation.config import CloningConfig
-from poise.imitation.eyes import pictures_among
+from poise.imitation.eyes import in_unit_range, pictures_among
 from poise.imitation.policy import ImitationPolicy
 from poise.nn.memory import States
 
@@ -120,7 +120,7 @@ class Cloning:
             moments = []
             for pictures in changed[name]:
                 self._generator.set_state(before)
-                moments.append(augment(pictures.float() / 255.0, self.config.augmentation, self._generator))
+                moments.append(augment(in_unit_range(pictures), self.config.augmentation, self._generator))
             changed[name] = torch.stack(moments)
         return batch.seeing(changed)
 

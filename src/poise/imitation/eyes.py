@@ -89,8 +89,7 @@ class Eye(nn.Module):
                 f"expected pictures of shape {self.shape} (channels, height, width), got {tuple(pictures.shape[-3:])}"
             )
         flat = pictures.flatten(0, -4)
-        scaled = flat.float() / 255.0 if flat.dtype == torch.uint8 else flat
-        return ((scaled - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
+        return ((in_unit_range(flat) - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
 
 
 class Body(nn.Module):
@@ -117,6 +116,11 @@ class Body(nn.Module):
         """Components (..., shape), whose first `leading` axes are of samples, to (..., width)."""
         flat = torch.cat([observation[name].flatten(leading) for name in self.names], dim=-1)
         return (flat - self.mean) / self.std
+
+
+def in_unit_range(pictures: Tensor) -> Tensor:
+    """Pictures in [0, 1]: bytes are brought there, depth images are there already."""
+    return pictures.float() / 255.0 if pictures.dtype == torch.uint8 else pictures
 
 
 def pictures_among(shapes: Shapes) -> tuple[str, ...]:

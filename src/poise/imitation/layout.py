@@ -16,7 +16,7 @@ here and (height, width, channels) there.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,10 @@ OBSERVATION = "observation."
 ACTION = "action"
 NOTE = "poise/"
 """Before the name of what poise notes of an episode."""
+DEPTH = "is_depth_map"
+"""What the `info` of a feature says of pictures that hold distances."""
+DEPTH_STEPS = 65535
+"""Of stored depth, in what is 1."""
 INDICES = ("frame_index", "episode_index", "index", "task_index")
 """Whole numbers that every frame has, beside its `timestamp`."""
 
@@ -52,11 +56,17 @@ class Feature(Config):
     dtype: str
     shape: tuple[int, ...]
     names: Any = None
+    info: dict[str, Any] | None = None
 
     @property
     def is_picture(self) -> bool:
         """Whether it is an image, or a video's."""
         return self.dtype in ("image", "video")
+
+    @property
+    def is_depth(self) -> bool:
+        """Whether it is an image of distances: one channel, 16 bits, of which 0 is 0 and 65,535 is 1."""
+        return self.dtype == "image" and bool((self.info or {}).get(DEPTH))
 
 
 class Info(Config):
@@ -98,13 +108,24 @@ class Info(Config):
         return int(np.prod(self.features[ACTION].shape))
 
 
-def described(components: Mapping[str, tuple[int, ...]], action_width: int) -> dict[str, Feature]:
-    """Features of frames that hold these components, (3, height, width) being pictures."""
+def described(
+    components: Mapping[str, tuple[int, ...]], action_width: int, depths: Collection[str] = ()
+) -> dict[str, Feature]:
+    """Features of frames that hold these components, (channels, height, width) being pictures.
+
+    Raises:
+        InvalidValueError: one of `depths` has more than one channel, which its files cannot hold.
+    """
     features = {}
     for name, shape in components.items():
         if len(shape) == 3:
             names = ["height", "width", "channels"]
-            features[OBSERVATION + name] = Feature(dtype="image", shape=(*shape[1:], shape[0]), names=names)
+            if name in depths and shape[0] != 1:
+                raise InvalidValueError(
+                    f"the depth image '{name}' must have one channel to be kept, got {shape[0]}: show one at a time"
+                )
+            info = {DEPTH: True} if name in depths else None
+            features[OBSERVATION + name] = Feature(dtype="image", shape=(*shape[1:], shape[0]), names=names, info=info)
         else:
             features[OBSERVATION + name] = Feature(dtype="float32", shape=shape)
     features[ACTION] = Feature(dtype="float32", shape=(action_width,))

@@ -15,7 +15,7 @@ from PIL import Image, UnidentifiedImageError
 
 from poise.errors import InvalidValueError, PoiseError, did_you_mean
 from poise.imitation.films import read_film
-from poise.imitation.layout import ACTION, EPISODES, OBSERVATION, Info, read_info
+from poise.imitation.layout import ACTION, DEPTH_STEPS, EPISODES, OBSERVATION, Info, read_info
 from poise.imitation.tables import read_table
 
 Size = tuple[int, int]
@@ -35,7 +35,7 @@ class LoadedEpisode(NamedTuple):
 
     Attributes:
         number: its index.
-        observation: by component (T, ...): pictures (T, C, H, W) uint8, all else float32.
+        observation: by component (T, ...): pictures (T, C, H, W) uint8, all else float32, depth images in [0, 1], too.
         actions: (T, A) float32.
     """
 
@@ -184,12 +184,13 @@ class Demonstrations:
             raise PoiseError(f"{key} holds numbers that are not finite")
         return values.reshape(-1, *shape)
 
-    def _picture(self, row: Mapping[str, Any] | None, key: str) -> NDArray[np.uint8]:
-        """(C, H, W)."""
+    def _picture(self, row: Mapping[str, Any] | None, key: str) -> NDArray[Any]:
+        """(C, H, W) uint8, of depth float32 in [0, 1]."""
+        is_depth = self.info.features[key].is_depth
         content, place = (row or {}).get("bytes"), (row or {}).get("path")
         try:
             opened = Image.open(io.BytesIO(content) if content is not None else self.folder / str(place))
-            image = opened.convert("RGB" if self.info.features[key].shape[2] == 3 else "L")
+            image = opened.convert("F" if is_depth else "RGB" if self.info.features[key].shape[2] == 3 else "L")
         except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
             raise PoiseError(f"a picture of {key} is damaged ({error})") from error
         expected = self.info.features[key].shape
@@ -199,7 +200,7 @@ class Demonstrations:
             )
         if self._size is not None and (image.height, image.width) != self._size:
             image = image.resize(self._size[::-1], Image.Resampling.BILINEAR)
-        pixels = np.asarray(image)
+        pixels = np.asarray(image) / np.float32(DEPTH_STEPS) if is_depth else np.asarray(image)
         return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
 
     def _is_film(self, name: str) -> bool:

@@ -16,9 +16,9 @@ Statistics = dict[str, NDArray[Any]]
 
 
 def of_frames(values: NDArray[Any]) -> Statistics:
-    """Of one episode's frames (T, ...), pictures (T, C, H, W) uint8."""
+    """Of one episode's frames (T, ...), pictures (T, C, H, W) uint8, depth images uint16."""
     pictures = values.ndim == 4
-    numbers = values.astype(np.float64) / (255.0 if pictures else 1.0)
+    numbers = values.astype(np.float64) / (np.iinfo(values.dtype).max if pictures else 1.0)
     axes = (0, 2, 3) if pictures else (0,)
     found = {name: getattr(numbers, name)(axis=axes) for name in ("min", "max", "mean", "std")}
     shape = (values.shape[1], 1, 1) if pictures else values.shape[1:] or (1,)

@@ -29,8 +29,8 @@ def _arrow() -> Any:
     return pyarrow
 
 
-def png(picture: NDArray[np.uint8]) -> bytes:
-    """A picture (C, H, W), of one channel or three, as the content of a file."""
+def png(picture: NDArray[np.uint8 | np.uint16]) -> bytes:
+    """A picture (C, H, W), of one channel or three, as the content of a file; of 16 bits with one channel only."""
     content = io.BytesIO()
     channels_last = picture[0] if len(picture) == 1 else picture.transpose(1, 2, 0)
     Image.fromarray(np.ascontiguousarray(channels_last)).save(content, format="PNG", compress_level=1)

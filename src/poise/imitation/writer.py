@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from poise.imitation.layout import (
     ACTION,
     CHUNK_SIZE,
     DATA,
+    DEPTH_STEPS,
     EPISODES,
     FILE,
     INFO,
@@ -69,6 +70,7 @@ class DemonstrationWriter:
         fps: decisions a second.
         task: what is demonstrated, in words.
         robot: its type.
+        depths: components that are depth images (1, H, W) in [0, 1], which 16 bits keep.
 
     Raises:
         InvalidValueError: the folder holds demonstrations of something else.
@@ -82,6 +84,7 @@ class DemonstrationWriter:
         fps: float,
         task: str,
         robot: str | None = None,
+        depths: Collection[str] = (),
     ) -> None:
         self.folder = Path(folder)
         new = Info(
@@ -90,7 +93,7 @@ class DemonstrationWriter:
             total_episodes=0,
             total_frames=0,
             fps=fps,
-            features=described(components, action_width),
+            features=described(components, action_width, depths),
         )
         self.info = read_info(self.folder) if (self.folder / INFO).exists() else new
         if (self.info.features, self.info.fps) != (new.features, new.fps):
@@ -139,7 +142,7 @@ class DemonstrationWriter:
         episodes, frames = len(self._rows), self._rows[-1]["dataset_to_index"]
         totals = {"total_episodes": episodes, "total_frames": frames, "splits": {"train": f"0:{episodes}"}}
         self.info = self.info.model_copy(update=totals)
-        write_atomically(self.folder / INFO, json.dumps(self.info.model_dump(mode="json"), indent=1) + "\n")
+        write_atomically(self.folder / INFO, json.dumps(_as_json(self.info), indent=1) + "\n")
 
     def _go_on(self) -> None:
         """Read what is there, and remove files that a crash left behind it."""
@@ -196,6 +199,8 @@ class DemonstrationWriter:
         }
 
     def _stored(self, name: str, values: NDArray[Any]) -> NDArray[Any]:
+        if self.info.features[OBSERVATION + name].is_depth:
+            return np.rint(np.clip(values, 0.0, 1.0) * DEPTH_STEPS).astype(np.uint16)
         return np.asarray(values, np.uint8 if name in self.info.pictures else np.float32)
 
     def _described(
@@ -217,6 +222,15 @@ class DemonstrationWriter:
             **{f"stats/{key}/{name}": value.tolist() for key, of in statistics.items() for name, value in of.items()},
             **{f"{NOTE}{name}": int(value) for name, value in demonstration.notes.items()},
         }
+
+
+def _as_json(info: Info) -> dict[str, Any]:
+    """As others write it: what a feature does not tell is not there, but for its names."""
+    content = info.model_dump(mode="json")
+    for feature in content["features"].values():
+        if feature["info"] is None:
+            del feature["info"]
+    return content
 
 
 def _statistics(row: Mapping[str, Any], key: str) -> Statistics:

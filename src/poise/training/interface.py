@@ -116,6 +116,12 @@ def _as_learned(values: NDArray[Any]) -> NDArray[Any]:
     return np.ascontiguousarray(values, None if values.dtype == np.uint8 else np.float32)
 
 
+def depths_among(space: spaces.Space[Any]) -> set[str]:
+    """Components that are depth images: pictures of real numbers."""
+    parts = space.spaces if isinstance(space, spaces.Dict) else {}
+    return {name for name, part in parts.items() if len(part.shape or ()) == 3 and part.dtype != np.uint8}
+
+
 def _with_channels_last(space: spaces.Space[Any]) -> set[str]:
     """Components that are pictures (height, width, channels), as most environments draw them."""
     parts = space.spaces if isinstance(space, spaces.Dict) else {}

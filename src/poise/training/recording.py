@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from poise.imitation import Demonstration, DemonstrationWriter
 from poise.policies import Agent
 from poise.training.environments import control_step, retire, told_of_step, within_bounds
-from poise.training.interface import ChannelsFirst, Interface
+from poise.training.interface import ChannelsFirst, Interface, depths_among
 
 Array = NDArray[Any]
 
@@ -110,7 +110,8 @@ def writer_for(env: VectorEnv[Any, Any, Any], folder: Path, task: str) -> Demons
     interface, rate = Interface.of(env), 1.0 / control_step(env)
     fps = round(rate) if abs(rate - round(rate)) < 1e-6 else rate
     robot = env.spec.id if env.spec is not None else None
-    return DemonstrationWriter(folder, interface.components, interface.action_width, fps, task, robot)
+    depths = depths_among(env.single_observation_space)
+    return DemonstrationWriter(folder, interface.components, interface.action_width, fps, task, robot, depths)
 
 
 def record(env: VectorEnv[Any, Any, Any], expert: Agent, driver: Driver, seed: int) -> list[Recording]:
