@@ -15,6 +15,7 @@ from poise.imitation import Demonstration, DemonstrationWriter
 from poise.imitation.backbones import ResNet18
 from poise.imitation.batches import Batch
 from poise.imitation.cloning import Cloning
+from poise.policies.baselines import do_nothing
 from poise.training.checkpoint import latest_checkpoint
 from poise.training.cloner import Cloner
 from poise.training.cloning_config import CloningRunConfig, parse_run
@@ -24,6 +25,7 @@ from poise.training.environments import make_vector_env
 from poise.training.interface import ChannelsFirst
 from poise.training.launch import launch
 from poise.training.logging import read_progress
+from poise.training.recording import Disturbed, record, writer_for
 from poise.training.runs import resume_run, start_run
 from poise.training.trained import TrainedImitator, load_policy, load_trained
 from tests.training.chase import SIZE, expert
@@ -279,3 +281,28 @@ def test_other_settings_are_another_run(demos: Path, tmp_path: Path) -> None:
     start_run(config(demos, stop_at=1), run).train()
     with pytest.raises(InvalidValueError, match=r"other settings of algorithm.batch_size"):
         launch(None, {"algorithm.batch_size": "8"}, resume=run)
+
+
+def test_a_ballbots_depth_images_are_learned_from_by_configuration_alone(tmp_path: Path) -> None:
+    """And a policy does not act where its decisions would mean something else."""
+    options = {"decimation": 20, "max_steps": 100, "terrain": {"nodes": 65}, "cameras": {"rate": 12.5}}
+    env = make_vector_env("poise/Ballbot-v0", 3, options, 1)
+    made = [one.demonstration({}) for one in record(env, do_nothing(env), Disturbed(0.1, _generators(3)), seed=0)]
+    writer_for(env, tmp_path / "demos", "stand").write(made)
+    env.close()
+    world = {"id": "poise/Ballbot-v0", "options": options}
+    policy = {"observations": ["rgbd_0", "orientation"], "hidden_sizes": [8], "precision": "float32"}
+    plan = config(tmp_path / "demos", env=world, policy=policy, evaluation={"every": 2, "episodes": 2})
+    run = start_run(plan, tmp_path / "run")
+    assert isinstance(run, Cloner)
+    depth = run.corpus.observation["rgbd_0"]
+    assert (depth.dtype, depth.shape[1:]) == (torch.float32, (1, 64, 64))
+    assert 0.0 < depth.mean() < 1.0
+    run.train()
+    assert len(measure(contender(str(tmp_path / "run")), 2, 0).returns) == 2
+    with pytest.raises(InvalidValueError, match="decides every 40 ms"):
+        measure(contender(str(tmp_path / "run"), changes={"env.options.decimation": "10"}), 2, 0)
+
+
+def _generators(count: int) -> list[np.random.Generator]:
+    return [np.random.default_rng(number) for number in range(count)]

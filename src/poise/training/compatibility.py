@@ -14,16 +14,16 @@ from poise.errors import InvalidValueError
 from poise.perception import FrozenDepthEncoder
 
 if TYPE_CHECKING:
-    from poise.training.trained import TrainedPolicy
+    from poise.training.trained import TrainedImitator, TrainedPolicy
 
 
-def trained_options(policy: TrainedPolicy) -> BallbotOptions:
+def trained_options(policy: TrainedPolicy | TrainedImitator) -> BallbotOptions:
     """Of the ballbot's task that a policy was trained on."""
     return parse(BallbotOptions, policy.config.env.options, "env.options")
 
 
 def check_compatible(
-    who: str, policy: TrainedPolicy, env: VectorEnv[Any, Any, Any], same_increment: bool = False
+    who: str, policy: TrainedPolicy | TrainedImitator, env: VectorEnv[Any, Any, Any], same_increment: bool = False
 ) -> None:
     """Refuse a policy that would misread this environment's ballbots; of other environments nothing is known.
 

@@ -131,6 +131,7 @@ class TrainedImitator(Weights):
             InvalidValueError: the weights belong to another architecture, or the environment gives or wants something
                 else than the policy sees and does.
         """
+        check_compatible("the policy", self, env, same_increment=True)
         watching = Watching(env, self.interface)
         return PolicyAgent(self.policy(), watching)
 
