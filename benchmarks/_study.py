@@ -1,6 +1,9 @@
 """Studies of many trainings: each a run of its own, trained once, judged once, gone on with where it stopped."""
 
+import argparse
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -36,3 +39,38 @@ def judge(folder: Path, episodes: int, seed: int) -> dict[str, Any]:
 def minutes(folder: Path) -> float:
     """How long a training took."""
     return float(np.nanmax(read_progress(folder)[SECONDS])) / 60.0
+
+
+def add_options(parser: argparse.ArgumentParser, ways: Mapping[str, Any], folder: str, seed: int) -> None:
+    """What can be chosen of a study of some ways, in a folder, judged from a seed on."""
+    parser.add_argument("--only", nargs="+", choices=ways, default=list(ways), metavar="WAY", help=", ".join(ways))
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of the trainings")
+    parser.add_argument("--threads", type=int, default=1, help="of each training")
+    parser.add_argument("--episodes", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=seed, help="of the first episode")
+    parser.add_argument("--folder", type=Path, default=Path(folder), help="for the runs")
+    parser.add_argument("--json", type=Path, help="file for the results")
+
+
+def study(
+    options: argparse.Namespace,
+    configured: Callable[[str, int], AnyRunConfig],
+    shown: Callable[[list[dict[str, Any]]], list[str]],
+) -> tuple[list[list[str]], dict[str, Any]]:
+    """Rows of a table and results to write, of every way that was chosen.
+
+    Args:
+        options: see `add_options`.
+        configured: the run of a way and a seed.
+        shown: what a row tells of the summaries of all seeds, between the way's name and the minutes.
+    """
+    rows, results = [], {}
+    for way in options.only:
+        folders = [options.folder / way.replace(", ", "_").replace(" ", "_") / str(seed) for seed in options.seeds]
+        for seed, folder in zip(options.seeds, folders, strict=True):
+            train(configured(way, seed), folder)
+        found = [judge(folder, options.episodes, options.seed) for folder in folders]
+        took = fmean(map(minutes, folders))
+        results[way] = {"seeds": found, "minutes": took}
+        rows.append([way, *shown(found), f"{took:.1f}"])
+    return rows, results

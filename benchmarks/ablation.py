@@ -17,7 +17,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from _study import judge, minutes, train
+from _study import add_options, study
 from _table import report
 
 from poise.config import apply_overrides, load_yaml, parse
@@ -69,23 +69,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--teacher", type=Path, required=True, help="run of configs/ballbot/rough_teacher.yaml")
     parser.add_argument("--encoder", type=Path, default=Path("models/ballbot/encoder"), help="of the cameras' images")
-    parser.add_argument("--only", nargs="+", choices=WAYS, default=list(WAYS), metavar="WAY", help=", ".join(WAYS))
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of the trainings")
-    parser.add_argument("--threads", type=int, default=1, help="of each training")
-    parser.add_argument("--episodes", type=int, default=100)
-    parser.add_argument("--seed", type=int, default=12_000_000, help="of the first episode")
-    parser.add_argument("--folder", type=Path, default=Path("runs/ablation"), help="for the runs")
-    parser.add_argument("--json", type=Path, help="file for the results")
+    add_options(parser, WAYS, "runs/ablation", 12_000_000)
     options = parser.parse_args()
-    rows, results = [], {}
-    for way in options.only:
-        folders = [options.folder / way.replace(", ", "_").replace(" ", "_") / str(seed) for seed in options.seeds]
-        for seed, folder in zip(options.seeds, folders, strict=True):
-            train(configured(way, seed, options), folder)
-        found = [judge(folder, options.episodes, options.seed) for folder in folders]
-        took = fmean(map(minutes, folders))
-        results[way] = {"seeds": found, "minutes": took}
-        rows.append([way, *_shown(found), f"{took:.1f}"])
+    rows, results = study(options, lambda way, seed: configured(way, seed, options), _shown)
     title = f"{options.episodes} unseen terrains from seed {options.seed}, {len(options.seeds)} trainings each"
     columns = ("way", "return", "of each seed", "survives, %", "speed, m/s", "minutes")
     report(title, columns, rows, results, options.json, ("poise", "mujoco", "torch"))

@@ -15,7 +15,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from _study import judge, minutes, train
+from _study import add_options, study
 from _table import report
 
 from poise.config import apply_overrides, load_yaml
@@ -83,23 +83,10 @@ def shown(found: list[dict[str, Any]]) -> list[str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", nargs="+", choices=WAYS, default=list(WAYS), metavar="WAY", help=", ".join(WAYS))
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of the trainings")
-    parser.add_argument("--threads", type=int, default=1, help="of each training")
-    parser.add_argument("--episodes", type=int, default=200)
-    parser.add_argument("--seed", type=int, default=30_000_000, help="of the first episode")
-    parser.add_argument("--folder", type=Path, default=Path("runs/imitation"), help="for the runs")
-    parser.add_argument("--json", type=Path, help="file for the results")
+    add_options(parser, WAYS, "runs/imitation", 30_000_000)
+    parser.set_defaults(episodes=200)
     options = parser.parse_args()
-    rows, results = [], {}
-    for way in options.only:
-        folders = [options.folder / way.replace(", ", "_").replace(" ", "_") / str(seed) for seed in options.seeds]
-        for seed, folder in zip(options.seeds, folders, strict=True):
-            train(configured(way, seed, options.threads), folder)
-        found = [judge(folder, options.episodes, options.seed) for folder in folders]
-        took = fmean(map(minutes, folders))
-        results[way] = {"seeds": found, "minutes": took}
-        rows.append([way, *shown(found), f"{took:.1f}"])
+    rows, results = study(options, lambda way, seed: configured(way, seed, options.threads), shown)
     title = f"{options.episodes} unseen starts from seed {options.seed}, {len(options.seeds)} trainings each"
     columns = ("way", "success, %", "of each seed", "steps to success", "distance, m", "minutes")
     report(title, columns, rows, results, options.json, ("poise", "torch"))
