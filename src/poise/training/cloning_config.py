@@ -37,7 +37,9 @@ class DaggerConfig(Config):
     expert: str = Field("expert", description="who is asked: a name that poise evaluate knows, or a run")
     every: int = Field(5, ge=1, description="epochs between rounds")
     episodes: int = Field(50, ge=1, description="of a round, in which the policy acts")
-    decisions: int = Field(10_000, ge=1, description="that are labelled at most, those of the demonstrations included")
+    decisions: int = Field(
+        10_000, ge=1, description="that are learned from at most, those of the demonstrations included"
+    )
     mixing: float = Field(
         0.5,
         ge=0,
