@@ -149,3 +149,25 @@ def test_what_is_erased_is_a_grey_square() -> None:
         assert abs(int(rows) - int(columns)) <= 1
         assert max(int(rows), int(columns)) <= 11
         assert (after[:, changed] == 0.5).all()
+
+
+def test_demonstrations_that_are_joined_are_those_of_one_corpus() -> None:
+    lengths = (3, 5, 2, 4)
+    episodes = [
+        LoadedEpisode(
+            number,
+            {"image": np.full((length, 3, 4, 4), number, np.uint8), "state": np.full((length, 2), number, np.float32)},
+            np.full((length, 1), number, np.float32),
+        )
+        for number, length in enumerate(lengths)
+    ]
+    whole, begun = Corpus(episodes), Corpus(episodes[:2])
+    joined = begun.joined(episodes[2:])
+    assert joined.fingerprint == whole.fingerprint
+    assert begun.joined([]) is begun
+    assert len(begun) == 8, "what was there stays"
+    every = torch.arange(len(whole))
+    one, other = (corpus.chunk_at(every, history=3, chunk=3) for corpus in (joined, whole))
+    assert torch.equal(one.valid, other.valid)
+    assert torch.equal(one.actions, other.actions)
+    assert torch.equal(one.starts, other.starts)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -91,6 +92,20 @@ class Corpus:
     def scales(self) -> dict[str, Scale]:
         """Mean and standard deviation of each number of a component, of each channel of pictures in [0, 1]."""
         return {name: _scale(values) for name, values in self.observation.items()}
+
+    def joined(self, episodes: Sequence[LoadedEpisode]) -> Corpus:
+        """These demonstrations and others after them."""
+        if not episodes:
+            return self
+        others, whole = Corpus(episodes), copy(self)
+        whole.observation = {
+            name: torch.cat([values, others.observation[name]]) for name, values in self.observation.items()
+        }
+        whole.actions = torch.cat([self.actions, others.actions])
+        whole.first = torch.cat([self.first, others.first + len(self)])
+        whole.last = torch.cat([self.last, others.last + len(self)])
+        whole._episode = torch.cat([self._episode, others._episode + self.episodes])
+        return whole
 
     # --- what is drawn ----------------------------------------------------------------------------------------------
 

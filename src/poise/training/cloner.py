@@ -13,7 +13,6 @@ from poise.imitation.batches import Corpus, split_by_episode
 from poise.imitation.building import build_imitation_policy
 from poise.imitation.cloning import Cloning
 from poise.imitation.policy import ImitationPolicy
-from poise.imitation.reader import LoadedEpisode
 from poise.policies import PolicyAgent
 from poise.training.callbacks import Callback
 from poise.training.cloning_config import CloningRunConfig, DemonstrationsConfig
@@ -49,8 +48,7 @@ class Cloner(Loop):
 
     def __init__(self, config: CloningRunConfig, folder: Path, callbacks: list[Callback]) -> None:
         super().__init__(config, folder, callbacks)
-        self._shown, held_out = _read(config.demonstrations, config.policy.observations, config.seed)
-        self.corpus, self.held_out = Corpus(self._shown), Corpus(held_out)
+        self.corpus, self.held_out = _read(config.demonstrations, config.policy.observations, config.seed)
         self._fingerprints = [self.corpus.fingerprint, self.held_out.fingerprint]
         self._interface = Interface(components=self.corpus.shapes, action_width=self.corpus.actions.shape[1])
         policy = build_imitation_policy(
@@ -87,16 +85,11 @@ class Cloner(Loop):
     def iterate(self) -> dict[str, float]:
         """One epoch, before which an expert may be asked."""
         if self._dagger is not None and self._dagger.is_due(self.step, len(self.corpus)):
-            self._learn_also(self._dagger.ask(self.agent_for, len(self.corpus)))
+            self.corpus = self.corpus.joined(self._dagger.ask(self.agent_for, len(self.corpus)))
         with torch_threads(self.config.update_threads):
             metrics = self._learner.epoch(self.corpus, self.held_out)
         self.step += 1
         return metrics | {"update/decisions": len(self.corpus)}
-
-    def _learn_also(self, episodes: list[LoadedEpisode]) -> None:
-        """From these, beside what was learned from before."""
-        self._shown = [*self._shown, *episodes]
-        self.corpus = Corpus(self._shown)
 
     def close(self) -> None:
         """Nothing is open."""
@@ -121,13 +114,11 @@ class Cloner(Loop):
                 "start another run from them with '--out'"
             )
         if self._dagger is not None:
-            self._learn_also(self._dagger.after(state["rounds"]))
+            self.corpus = self.corpus.joined(self._dagger.after(state["rounds"]))
         self._learner.load_state(state["algorithm"])
 
 
-def _read(
-    config: DemonstrationsConfig, components: tuple[str, ...], seed: int
-) -> tuple[list[LoadedEpisode], list[LoadedEpisode]]:
+def _read(config: DemonstrationsConfig, components: tuple[str, ...], seed: int) -> tuple[Corpus, Corpus]:
     """Demonstrations to learn from, and those held out."""
     demonstrations = Demonstrations(config.folder, components, config.size)
     numbers = range(len(demonstrations) if config.episodes is None else config.episodes)
@@ -135,7 +126,7 @@ def _read(
         raise InvalidValueError(
             f"demonstrations.episodes is {len(numbers)}, but {config.folder} holds {len(demonstrations)}"
         )
-    bar = ProgressBar(len(numbers), "read", unit="episodes")
-    with bar:
+    with ProgressBar(len(numbers), "read", unit="episodes") as bar:
         episodes = demonstrations.load(numbers, bar.update)
-    return split_by_episode(episodes, config.validation, seed)
+    learned, held_out = split_by_episode(episodes, config.validation, seed)
+    return Corpus(learned), Corpus(held_out)

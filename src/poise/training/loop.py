@@ -69,7 +69,7 @@ class Loop(ABC):
 
     @abstractmethod
     def keep(self) -> None:
-        """Write into the folder of a new run what it, and its policy later, cannot do without."""
+        """Refuse what cannot be, and write into a new run's folder what it, and its policy later, cannot do without."""
 
     @property
     @abstractmethod

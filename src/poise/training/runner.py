@@ -1,10 +1,12 @@
 """Learning by reinforcement: collect experience, learn from it, report."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+import torch
 from gymnasium.vector import VectorEnv
 from torch import nn
 
@@ -59,7 +61,8 @@ class Runner(Loop):
         return PolicyAgent(self.algorithm.acting_policy, sensing)
 
     def keep(self) -> None:
-        """Copies of what the configuration names by its path."""
+        """Copies of what the configuration names by its path, if there is memory for its rollouts."""
+        self._check_memory()
         self.assets.keep(self.config, self.folder)
 
     # --- the loop -----------------------------------------------------------------------------------------------------
@@ -103,6 +106,17 @@ class Runner(Loop):
         weights = {name: value_at(weight, self._fraction) for name, weight in self.config.reward_weights.items()}
         set_reward_weights(self.env, weights)
         return weights
+
+    def _check_memory(self) -> None:
+        """Ask for what a rollout's observations take and give it back, so that no run is begun that cannot have it.
+
+        How many steps an image will last, where each is held once, nobody knows: one for each environment is asked for.
+        """
+        sensing, steps = self.collector.sensing, self.config.algorithm.num_steps
+        sizes = {name: math.prod(shape) for name, shape in sensing.shapes.items()}
+        torch.empty(
+            self.env.num_envs, sum(size * (1 if name in sensing.frames else steps) for name, size in sizes.items())
+        )
 
     def _check_reward_weights(self) -> None:
         """Let the environment refuse now what it would refuse in the middle of the training."""

@@ -6,11 +6,9 @@
 A model that is shipped has the same shape, reduced to `config.yaml`, `encoder/` and `best/`.
 """
 
-import math
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from poise.config import save_yaml
 from poise.errors import InvalidValueError, PoiseError
@@ -42,8 +40,6 @@ def start_run(config: AnyRunConfig, folder: Path, callbacks: list[Callback] | No
     if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
         raise InvalidValueError(f"{folder} is not empty, and holds no run; choose another '--out'")
     loop = _loop(config, folder, callbacks, begun=False)
-    if isinstance(loop, Runner):
-        _check_memory(loop)
     _check_evaluation(loop)
     loop.keep()
     save_yaml(folder / CONFIG, config)
@@ -75,26 +71,18 @@ def resume_run(folder: Path, callbacks: list[Callback] | None = None, config: An
     return loop
 
 
-def _check_memory(runner: Runner) -> None:
-    """Ask for what a rollout's observations take and give it back, so that no run is begun that cannot have it.
-
-    How many steps an image will last, where each is held once, nobody knows: one for each environment is asked for.
-    """
-    sensing, steps = runner.collector.sensing, runner.config.algorithm.num_steps
-    held = {name: math.prod(shape) * (1 if name in sensing.frames else steps) for name, shape in sensing.shapes.items()}
-    torch.empty(runner.config.env.num_envs, sum(held.values()))
-
-
 def _check_evaluation(loop: Loop) -> None:
     """A step in the evaluation's environment, so that nothing is found wrong with it after hours of training."""
     config, evaluation = loop.config, loop.config.evaluation
     if not evaluation.every and not evaluation.options:
         return
     env = make_vector_env(config.env.id, 1, config.env.options | evaluation.options)
-    loop.agent_for(env)
-    env.reset(seed=evaluation.seed)
-    *_, info = env.step(env.action_space.sample())
-    env.close()
+    try:
+        loop.agent_for(env)
+        env.reset(seed=evaluation.seed)
+        *_, info = env.step(env.action_space.sample())
+    finally:
+        env.close()
     speed = float(told_of_step(info, "speed", np.full(1, np.nan))[0])
     Evaluation(evaluation.seed, [0.0], [1], [False], [speed]).metric(evaluation.metric)
 

@@ -17,7 +17,7 @@ from poise.errors import InvalidValueError, PoiseError
 from poise.policies import Agent
 from poise.training.environments import make_vector_env, retire, told_of_step, within_bounds
 from poise.training.mp4 import Picture, mp4_writer
-from poise.training.video import check_video
+from poise.training.video import check_video, drawn_by
 
 SUCCESS, FAILURE, RUNNING = (46, 160, 67), (196, 62, 10), (90, 90, 90)
 """Colours of frames."""
@@ -124,10 +124,7 @@ class _Wall:
     def _draw(self) -> None:
         if not self.running.any():
             return
-        drawn = self._env.render()
-        if not drawn or not isinstance(drawn[0], np.ndarray):
-            raise PoiseError("the environment returned no picture from render(), so there can be no video of it")
-        fresh = [self._small(np.asarray(picture, np.uint8)[..., :3]) for picture in drawn]
+        fresh = [self._small(picture) for picture in drawn_by(self._env)]
         kept = self._pictures or fresh
         self._pictures = [new if on else old for new, old, on in zip(fresh, kept, self.running, strict=True)]
 

@@ -226,6 +226,21 @@ class _BallbotStage:
             self._path.append(self._position)
 
 
+def drawn_by(env: AnyEnv) -> list[Picture]:
+    """What each of several environments draws of itself.
+
+    Raises:
+        PoiseError: nothing, or it cannot.
+    """
+    try:
+        pictures = env.render()
+    except gym.error.Error as error:  # what it draws with is not installed, as a rule
+        raise PoiseError(f"the environment cannot draw itself: {error}") from error
+    if not pictures or not isinstance(pictures[0], np.ndarray):
+        raise PoiseError("the environment returned no picture from render(), so there can be no video of it")
+    return [np.asarray(picture, np.uint8)[..., :3] for picture in pictures]
+
+
 _NO = np.zeros(1)
 
 
@@ -242,13 +257,7 @@ class _OtherStage:
         """Nothing to remember."""
 
     def draw(self, info: Mapping[str, Any], time: float) -> Picture:
-        try:
-            pictures = self.env.render()
-        except gym.error.Error as error:  # what it draws with is not installed, as a rule
-            raise PoiseError(f"the environment cannot draw itself: {error}") from error
-        if not pictures or not isinstance(pictures[0], np.ndarray):
-            raise PoiseError("the environment returned no picture from render(), so there can be no video of it")
-        return draw_readouts(np.asarray(pictures[0], np.uint8)[..., :3], {"time": f"{time:.1f} s"})
+        return draw_readouts(drawn_by(self.env)[0], {"time": f"{time:.1f} s"})
 
     def verdict(self, info: Mapping[str, Any], time: float) -> str:
         return f"{'succeeded' if told_of_step(info, 'success', _NO)[0] else 'ended'} after {time:.1f} s"
