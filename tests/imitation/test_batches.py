@@ -122,6 +122,25 @@ def test_shifts_move_each_picture_by_itself_and_repeat_its_edges() -> None:
     assert len(found) > 15  # of 25
 
 
+def test_what_one_sees_at_several_moments_is_changed_alike() -> None:
+    config = AugmentationConfig(shift=2, brightness=0.3, contrast=0.2, saturation=0.1, noise=0.05, erase=0.4)
+    seen = torch.rand(8, 3, 10, 12, generator=generator()).expand(4, -1, -1, -1, -1)
+    changed = augment(seen, config, generator(3))
+    assert all(torch.equal(moment, changed[0]) for moment in changed)
+    assert torch.equal(augment(seen[0], config, generator(3)), changed[0])
+    assert not torch.equal(changed[0], seen[0])
+
+
+def test_bytes_that_are_only_shifted_stay_bytes() -> None:
+    pictures = torch.randint(256, (5, 3, 8, 8), dtype=torch.uint8, generator=generator())
+    moved = augment(pictures, AugmentationConfig(shift=1), generator(1))
+    assert moved.dtype == torch.uint8
+    assert torch.equal(moved / 255.0, augment(pictures / 255.0, AugmentationConfig(shift=1), generator(1)))
+    brighter = augment(pictures, AugmentationConfig(brightness=0.2), generator(1))
+    assert brighter.dtype == torch.float32
+    assert brighter.max() <= 1.0
+
+
 def test_colours_by_hand() -> None:
     pictures = torch.rand(200, 3, 4, 4, generator=generator()) * 0.4 + 0.2  # nothing is cut off at 0 or 1
     brighter = augment(pictures, AugmentationConfig(brightness=0.3), generator(2)) / pictures

@@ -14,6 +14,7 @@ from poise.imitation.config import ActPolicyConfig, CloningConfig
 from poise.imitation.ensembling import Queue
 from poise.imitation.eyes import Scale
 from poise.imitation.policy import ImitationPolicy, perceptron
+from poise.nn.dropout import quicken
 from poise.nn.frames import dense
 from poise.nn.memory import States
 from poise.policies.actor_critic import Shapes
@@ -51,6 +52,7 @@ class ACTPolicy(ImitationPolicy):
         self.queries = nn.Parameter(0.02 * torch.randn(config.chunk, width))
         self.head = perceptron([width, *config.head, self.outputs], config.dropout)
         self.style = Style(action_width, config) if config.latent else None
+        quicken(self)
 
     def batches(self, corpus: Corpus, config: CloningConfig, generator: torch.Generator) -> Iterator[Batch]:
         """Decisions with their history and the actions that follow."""

@@ -8,9 +8,9 @@ from __future__ import annotations
 import torch
 from pydantic import Field
 from torch import Tensor
-from torch.nn import functional
 
 from poise.config import Config
+from poise.imitation.pictures import in_unit_range
 
 
 class AugmentationConfig(Config):
@@ -28,41 +28,63 @@ class AugmentationConfig(Config):
         """Whether anything is changed."""
         return any(self.model_dump().values())
 
+    @property
+    def is_only_shift(self) -> bool:
+        """Whether pictures are moved at most."""
+        return not any(self.model_dump(exclude={"shift"}).values())
+
 
 def augment(pictures: Tensor, config: AugmentationConfig, generator: torch.Generator) -> Tensor:
-    """Pictures (N, C, H, W) in [0, 1] to the same, changed."""
+    """Pictures (..., N, C, H, W), uint8 or in [0, 1], changed; what one of the N sees at several moments alike.
+
+    Those that are only shifted stay of their type, all others become float32.
+    """
     if config.shift:
         pictures = shift(pictures, config.shift, generator)
+    if config.is_only_shift:
+        return pictures
+    pictures = in_unit_range(pictures)
+    count, channels, height, width = pictures.shape[-4:]
     for change, amount in (
         (_brighten, config.brightness),
         (_contrast, config.contrast),
         (_saturate, config.saturation),
     ):
         if amount:
-            factor = 1.0 + amount * (2.0 * torch.rand(len(pictures), 1, 1, 1, generator=generator) - 1.0)
+            factor = 1.0 + amount * (2.0 * torch.rand(count, 1, 1, 1, generator=generator) - 1.0)
             pictures = change(pictures, factor)
     if config.noise:
-        pictures = pictures + config.noise * torch.randn(pictures.shape, generator=generator)
+        noise = torch.randn(count, height, width, channels, generator=generator).permute(0, 3, 1, 2)
+        pictures = pictures + config.noise * noise
     if config.erase:
         pictures = erase(pictures, config.erase, generator)
-    return pictures.clamp(0.0, 1.0) if config.is_on else pictures
+    return pictures.clamp(0.0, 1.0)
 
 
 def shift(pictures: Tensor, most: int, generator: torch.Generator) -> Tensor:
-    """Each picture moved by up to `most` whole pixels along each axis, its edges repeated."""
-    count, _, height, width = pictures.shape
-    padded = functional.pad(pictures, (most,) * 4, mode="replicate")
-    down, right = torch.randint(2 * most + 1, (2, count), generator=generator)
-    rows = (down[:, None] + torch.arange(height))[:, None, :, None]
-    columns = (right[:, None] + torch.arange(width))[:, None, None, :]
-    sample = torch.arange(count)[:, None, None, None]
-    channel = torch.arange(pictures.shape[1])[None, :, None, None]
-    return padded[sample, channel, rows, columns]
+    """Each of N pictures (..., N, C, H, W) moved by up to `most` whole pixels along each axis, its edges repeated."""
+    height, width = pictures.shape[-2:]
+    rows = pictures.flatten(0, -5) if pictures.ndim > 4 else pictures[None]
+    padded = _with_edges(_with_edges(rows, -2, most), -1, most)
+    moved = torch.empty_like(rows)
+    for number, (down, right) in enumerate(
+        torch.randint(2 * most + 1, (pictures.shape[-4], 2), generator=generator).tolist()
+    ):
+        moved[:, number] = padded[:, number, :, down : down + height, right : right + width]
+    return moved.view_as(pictures)
+
+
+def _with_edges(pictures: Tensor, axis: int, width: int) -> Tensor:
+    """With the outermost pixels of an axis repeated `width` times."""
+    first, last = (pictures.narrow(axis, place, 1) for place in (0, pictures.shape[axis] - 1))
+    sizes = list(pictures.shape)
+    sizes[axis] = width
+    return torch.cat([first.expand(sizes), pictures, last.expand(sizes)], dim=axis)
 
 
 def erase(pictures: Tensor, longest: float, generator: torch.Generator) -> Tensor:
-    """A grey square in each, of a side and at a place that are drawn (Zhong et al., arXiv 1708.04896)."""
-    count, _, height, width = pictures.shape
+    """A grey square in each of N, of a side and at a place that are drawn (Zhong et al., arXiv 1708.04896)."""
+    count, _, height, width = pictures.shape[-4:]
     draws = torch.rand(3, count, 1, 1, 1, generator=generator)
     side = longest * draws[0] * min(height, width)
     top, left = draws[1] * (height - side), draws[2] * (width - side)
@@ -76,10 +98,10 @@ def _brighten(pictures: Tensor, factor: Tensor) -> Tensor:
 
 
 def _contrast(pictures: Tensor, factor: Tensor) -> Tensor:
-    middle = pictures.mean(dim=(1, 2, 3), keepdim=True)
+    middle = pictures.mean(dim=(-3, -2, -1), keepdim=True)
     return middle + factor * (pictures - middle)
 
 
 def _saturate(pictures: Tensor, factor: Tensor) -> Tensor:
-    grey = pictures.mean(dim=1, keepdim=True)
+    grey = pictures.mean(dim=-3, keepdim=True)
     return grey + factor * (pictures - grey)

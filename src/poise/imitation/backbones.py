@@ -22,6 +22,7 @@ from torch.nn import functional
 
 from poise.errors import InvalidValueError, PoiseError
 from poise.files import read_bytes
+from poise.nn.deep_convolution import DeepConv2d
 
 BackboneName = Literal["cnn", "resnet18", "vit_b_16"]
 Norm = Callable[[int], nn.Module]
@@ -82,14 +83,20 @@ def _group_norm(channels: int) -> nn.Module:
     return nn.GroupNorm(channels // 16, channels)
 
 
+def _convolution(before: int, after: int, stride: int = 1) -> nn.Conv2d:
+    """3x3."""
+    kind = DeepConv2d if before >= 256 else nn.Conv2d
+    return kind(before, after, 3, stride, 1, bias=False)
+
+
 class BasicBlock(nn.Module):
     """Two 3x3 convolutions beside a way past them (He et al., arXiv 1512.03385, figure 5 left)."""
 
     def __init__(self, before: int, after: int, stride: int, norm: Norm) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(before, after, 3, stride, 1, bias=False)
+        self.conv1 = _convolution(before, after, stride)
         self.bn1 = norm(after)
-        self.conv2 = nn.Conv2d(after, after, 3, 1, 1, bias=False)
+        self.conv2 = _convolution(after, after)
         self.bn2 = norm(after)
         self.downsample: nn.Module | None = None
         if stride != 1 or before != after:
@@ -219,10 +226,11 @@ class SpatialSoftmax(nn.Module):
     def forward(self, places: Tensor) -> Tensor:
         """(N, F, h, w) to (N, 2 F): columns, then rows."""
         height, width = places.shape[2:]
-        share = (places.float() / self.log_temperature.exp()).flatten(2).softmax(dim=-1).unflatten(2, (height, width))
-        columns = (share.sum(dim=2) * torch.linspace(-1, 1, width, device=places.device)).sum(dim=-1)
-        rows = (share.sum(dim=3) * torch.linspace(-1, 1, height, device=places.device)).sum(dim=-1)
-        return torch.cat([columns, rows], dim=1)
+        flat = places.permute(0, 2, 3, 1).flatten(1, 2).float()  # (N, h w, F), as it lies in memory
+        share = (flat * (-self.log_temperature).exp()).softmax(dim=1)
+        rows, columns = (torch.linspace(-1, 1, size, device=places.device) for size in (height, width))
+        where = torch.stack([columns.repeat(height), rows.repeat_interleave(width)])
+        return (where @ share).flatten(1)
 
 
 def build_backbone(name: BackboneName, shape: Sequence[int], published: bool = False) -> Backbone:

@@ -12,12 +12,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from poise.errors import InvalidValueError
-from poise.imitation.eyes import Scale, in_unit_range
+from poise.imitation.eyes import Scale
+from poise.imitation.pictures import end_to_end, in_unit_range, taken
 from poise.imitation.reader import LoadedEpisode
 from poise.perception.images import split_episodes
 
@@ -61,9 +61,9 @@ class Corpus:
     def __init__(self, episodes: Sequence[LoadedEpisode]) -> None:
         names = episodes[0].observation
         self.observation = {
-            name: torch.from_numpy(np.concatenate([one.observation[name] for one in episodes])) for name in names
+            name: end_to_end([torch.from_numpy(one.observation[name]) for one in episodes]) for name in names
         }
-        self.actions = torch.from_numpy(np.concatenate([one.actions for one in episodes]))
+        self.actions = end_to_end([torch.from_numpy(one.actions) for one in episodes])
         self.last = torch.tensor([len(one.actions) for one in episodes]).cumsum(0)
         self.first = torch.cat([torch.zeros(1, dtype=torch.long), self.last[:-1]])
         self._episode = torch.repeat_interleave(torch.arange(len(episodes)), self.last - self.first)
@@ -99,7 +99,7 @@ class Corpus:
             return self
         others, whole = Corpus(episodes), copy(self)
         whole.observation = {
-            name: torch.cat([values, others.observation[name]]) for name, values in self.observation.items()
+            name: end_to_end([values, others.observation[name]]) for name, values in self.observation.items()
         }
         whole.actions = torch.cat([self.actions, others.actions])
         whole.first = torch.cat([self.first, others.first + len(self)])
@@ -128,7 +128,7 @@ class Corpus:
         after = frames + torch.arange(chunk)[:, None]
         seen = torch.maximum(before, self.first[episode])
         done = torch.minimum(after, self.last[episode] - 1)
-        observation = {name: values[seen] for name, values in self.observation.items()}
+        observation = {name: taken(values, seen) for name, values in self.observation.items()}
         return Batch(observation, self.actions[done], after < self.last[episode], seen == self.first[episode])
 
     def streams(self, lanes: int, steps: int, generator: torch.Generator) -> Iterator[Batch]:
@@ -146,7 +146,7 @@ class Corpus:
         places, starts, valid = self._lanes(lanes, generator)
         for begin in range(0, len(places), steps):
             window = slice(begin, begin + steps)
-            observation = {name: values[places[window]] for name, values in self.observation.items()}
+            observation = {name: taken(values, places[window]) for name, values in self.observation.items()}
             yield Batch(observation, self.actions[places[window]], valid[window], starts[window])
 
     def _lanes(self, lanes: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:

@@ -16,7 +16,7 @@ from poise.errors import DivergedError
 from poise.imitation.augmentation import augment
 from poise.imitation.batches import Batch, Corpus
 from poise.imitation.config import CloningConfig
-from poise.imitation.eyes import in_unit_range, pictures_among
+from poise.imitation.pictures import pictures_among
 from poise.imitation.policy import ImitationPolicy
 from poise.nn.memory import States
 
@@ -117,11 +117,8 @@ class Cloning:
         changed = dict(batch.observation)
         before = self._generator.get_state()
         for name in pictures_among({name: values.shape[2:] for name, values in changed.items()}):
-            moments = []
-            for pictures in changed[name]:
-                self._generator.set_state(before)
-                moments.append(augment(in_unit_range(pictures), self.config.augmentation, self._generator))
-            changed[name] = torch.stack(moments)
+            self._generator.set_state(before)
+            changed[name] = augment(changed[name], self.config.augmentation, self._generator)
         return batch.seeing(changed)
 
     # --- stopping and going on ----------------------------------------------------------------------------------------

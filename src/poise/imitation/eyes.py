@@ -12,6 +12,7 @@ from torch.nn import functional
 from poise.errors import InvalidValueError
 from poise.imitation.backbones import SpatialSoftmax, build_backbone
 from poise.imitation.config import BackboneConfig
+from poise.imitation.pictures import scaled
 from poise.policies.actor_critic import Shapes
 
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -88,8 +89,7 @@ class Eye(nn.Module):
             raise InvalidValueError(
                 f"expected pictures of shape {self.shape} (channels, height, width), got {tuple(pictures.shape[-3:])}"
             )
-        flat = pictures.flatten(0, -4)
-        return ((in_unit_range(flat) - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
+        return scaled(pictures, self.mean.flatten(), self.std.flatten())
 
 
 class Body(nn.Module):
@@ -116,13 +116,3 @@ class Body(nn.Module):
         """Components (..., shape), whose first `leading` axes are of samples, to (..., width)."""
         flat = torch.cat([observation[name].flatten(leading) for name in self.names], dim=-1)
         return (flat - self.mean) / self.std
-
-
-def in_unit_range(pictures: Tensor) -> Tensor:
-    """Pictures in [0, 1]: bytes are brought there, depth images are there already."""
-    return pictures.float() / 255.0 if pictures.dtype == torch.uint8 else pictures
-
-
-def pictures_among(shapes: Shapes) -> tuple[str, ...]:
-    """Components that are pictures (C, H, W)."""
-    return tuple(name for name, shape in shapes.items() if len(shape) == 3)

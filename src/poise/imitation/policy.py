@@ -16,9 +16,11 @@ from poise.imitation import spherical
 from poise.imitation.backbones import load_published
 from poise.imitation.batches import Batch, Corpus
 from poise.imitation.config import CloningConfig, CloningPolicyConfig, ImitationPolicyConfig
-from poise.imitation.eyes import Body, Eye, Scale, pictures_among
+from poise.imitation.eyes import Body, Eye, Scale
 from poise.imitation.losses import cloning_loss
+from poise.imitation.pictures import pictures_among
 from poise.nn import Memory, forget
+from poise.nn.dropout import Dropout
 from poise.nn.frames import dense
 from poise.nn.memory import States
 from poise.nn.precision import is_low
@@ -163,5 +165,5 @@ def perceptron(widths: Sequence[int], dropout: float) -> nn.Sequential:
     """Linear layers of these widths, with a nonlinearity and dropout after each but the last."""
     layers: list[nn.Module] = []
     for before, after in pairwise(widths):
-        layers += [nn.Linear(before, after), nn.ReLU(), nn.Dropout(dropout)]
+        layers += [nn.Linear(before, after), nn.ReLU(), Dropout(dropout)]
     return nn.Sequential(*layers[:-2])
