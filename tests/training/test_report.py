@@ -1,4 +1,5 @@
 import json
+import math
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -9,9 +10,12 @@ import numpy as np
 import pytest
 from read_page import Page
 
+from poise.config import save_yaml
 from poise.errors import InvalidValueError, MissingFileError, PoiseError
 from poise.training import report as report_module
+from poise.training.cloning_config import parse_run
 from poise.training.evaluation import Evaluation
+from poise.training.logging import MetricsLogger
 from poise.training.markup import Html, join, tag
 from poise.training.report import write_report
 from poise.training.report_missing import missing_parts
@@ -167,6 +171,27 @@ def test_a_run_without_anything_has_a_report(tmp_path: Path, write_run: WriteRun
     assert f"poise report {tmp_path}/model --evaluation evaluation.json --video model.mp4" in page.source
     evaluated = Page(write_report(write_run(tmp_path / "run"), tmp_path / "b.html"))
     assert "Last evaluation: return 30.0, success 50%." in evaluated.text
+
+
+def test_a_run_that_imitates_tells_epochs_losses_and_where_things_end(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    content = {"demonstrations": {"folder": "d"}, "env": {"id": "poise/Push-v0"}}
+    save_yaml(run / "config.yaml", parse_run(content, "here"))
+    logger = MetricsLogger(run, tensorboard=False)
+    for epoch in range(1, 4):
+        logger.log(epoch, {"update/loss": 1.0 / epoch, "validation/loss": 2.0 / epoch, "time/steps_per_second": 0.1})
+    page = Page(write_report(run, tmp_path / "a.html"))
+    assert "Trained for 3 epochs." in page.text
+    assert "Loss on demonstrations it learns from" in page.text
+    assert "Loss on demonstrations held out" in page.text
+    assert "environment steps" not in page.source.lower()
+    pushed = Evaluation(900_000, [-10.0, -50.0], [11, 50], [True, False], [math.nan] * 2, [0.031, 0.099]).to_json()
+    page = Page(write_report(run, tmp_path / "a.html", {"it": pushed}))
+    assert "it succeeds in 1 of 2 episodes." in page.text
+    assert "1 of 2 episodes ended without success." in page.text
+    assert "Final distance 0.065 m" in page.text  # (0.031 + 0.099) / 2
+    titles = [item["title"] for item in page.all("li") if "title" in item]
+    assert titles[0] == "seed 900000: succeeded after 11 time steps, return -10.0"
 
 
 def test_a_whole_report_lacks_nothing(tmp_path: Path, write_run: WriteRun) -> None:

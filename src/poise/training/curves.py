@@ -43,6 +43,11 @@ class Run:
     evaluations: list[dict[str, Any]]
 
     @property
+    def unit(self) -> str:
+        """What its steps are."""
+        return "environment steps" if isinstance(self.config, RunConfig) else "epochs"
+
+    @property
     def recipe(self) -> str:
         """The configuration without its seed: what several seeds of a run have in common."""
         return self.config.model_copy(update={"seed": 0}).model_dump_json()
@@ -171,7 +176,7 @@ def evaluated(metric: str, against: Literal["steps", "hours"] = "steps") -> Call
     def curve(run: Run) -> Curve | None:
         x = np.array([entry["step"] for entry in run.evaluations], np.float64)
         y, low, high = (
-            np.array([_number(entry[metric].get(part)) for entry in run.evaluations], np.float64)
+            np.array([_number(entry.get(metric, {}).get(part)) for entry in run.evaluations], np.float64)
             for part in ("mean", "low", "high")
         )
         if against == "hours":
@@ -194,6 +199,11 @@ def logged(metric: str, smooth: int = 1) -> Callable[[Run], Curve | None]:
         return Curve(*_thinned(x, _medians(y, smooth)))
 
     return curve
+
+
+def environment_steps_per_second(run: Run) -> Curve | None:
+    """How fast it learned, where steps are the environment's."""
+    return logged(STEPS_PER_SECOND, smooth=25)(run) if isinstance(run.config, RunConfig) else None
 
 
 def _hours(run: Run, steps: Array) -> Array:
@@ -230,16 +240,23 @@ EVALUATED = (
     Panel("Return, evaluated", "number", evaluated("return")),
     Panel("Success, evaluated", "rate", evaluated("success_rate")),
     Panel("Speed along the goal, evaluated, m/s", "number", evaluated("speed")),
+    Panel("Final distance, evaluated, m", "number", evaluated("distance")),
+)
+CLONED = (
+    Panel("Loss on demonstrations it learns from", "number", logged("update/loss")),
+    Panel("Loss on demonstrations held out", "number", logged("validation/loss")),
 )
 COMPARED = (
     *EVALUATED,
+    *CLONED,
     Panel("Return by training's own weights", "number", logged("episode/return", smooth=5)),
     Panel("Return, evaluated, by wall time", "number", evaluated("return", "hours"), "hours"),
-    Panel("Environment steps per second", "count", logged(STEPS_PER_SECOND, smooth=25)),
+    Panel("Environment steps per second", "count", environment_steps_per_second),
 )
 REPORTED = (
     *EVALUATED,
+    *CLONED,
     Panel("Return by training's own weights", "number", logged("episode/return", smooth=5)),
     Panel("Variance explained by the critic", "number", logged("update/explained_variance", smooth=25)),
-    Panel("Environment steps per second", "count", logged(STEPS_PER_SECOND, smooth=25)),
+    Panel("Environment steps per second", "count", environment_steps_per_second),
 )

@@ -93,7 +93,7 @@ def _sheet(runs: Sequence[Run], panels: Sequence[Panel]) -> Figure:
     figure.get_layout_engine().set(h_pad=0.1, w_pad=0.08)  # type: ignore[union-attr,call-arg]
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
     for panel, place in zip(panels, axes, strict=False):
-        _draw(place, panel, [panel.curve(run) for run in runs], looks)
+        _draw(place, panel, runs, looks)
         place.set_title(panel.title)
     for place in axes[len(panels) :]:
         place.set_axis_off()
@@ -131,8 +131,10 @@ def _common_name(runs: Sequence[Run]) -> str:
     return trimmed or names[0]
 
 
-def _draw(axes: Axes, panel: Panel, curves: Sequence[Curve | None], looks: Sequence[_Look]) -> None:
+def _draw(axes: Axes, panel: Panel, runs: Sequence[Run], looks: Sequence[_Look]) -> None:
     """One line for each run, in its interval."""
+    curves = [panel.curve(run) for run in runs]
+    steps = " or ".join(dict.fromkeys(run.unit for run in runs))
     unit, factor = _time_unit(curves) if panel.against == "hours" else ("", 1.0)
     for curve, look in zip(curves, looks, strict=True):
         if curve is None:
@@ -143,7 +145,7 @@ def _draw(axes: Axes, panel: Panel, curves: Sequence[Curve | None], looks: Seque
         few = curve.low is not None and len(x) <= 40
         axes.plot(x, curve.y, color=look.color, ls=look.dash, lw=1.7 if few else 1.2, marker="o" if few else "", ms=3.2)
     axes.set_xlim(left=0.0)
-    axes.set_xlabel(f"wall time, {unit}" if unit else "environment steps")
+    axes.set_xlabel(f"wall time, {unit}" if unit else steps)
     _scale(axes, panel)
 
 
@@ -195,11 +197,10 @@ def learning_curves_svg(run: Run, levels: Mapping[str, Sequence[float]] | None =
     drawings: list[Drawing] = []
     with style.context(STYLE):
         for panel in REPORTED:
-            curve = panel.curve(run)
-            if curve is not None:
+            if panel.curve(run) is not None:
                 figure = Figure(figsize=(4.2, 2.5), layout="constrained")
                 axes = figure.subplots()
-                _draw(axes, panel, [curve], [_Look("#0000fe", "-", "")])
+                _draw(axes, panel, [run], [_Look("#0000fe", "-", "")])
                 for level in (levels or {}).get(panel.title, ()):
                     axes.axhline(level, color="#8a929c", ls=(0, (4, 3)), lw=1.0)
                 drawings.append(Drawing(panel.title, inline_svg(figure, panel.title, f"chart{len(drawings)}")))

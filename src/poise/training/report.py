@@ -63,7 +63,7 @@ def write_report(
         _result_section(found, measured),
         _curves_section(found),
         _sight_section(_existing(reconstructions)),
-        _episodes_section(folder, measured),
+        _episodes_section(found, measured),
         _missing_section(missing_parts(folder, measured, video)),
         _configuration_section(found),
         _reproduction_section(found, measured),
@@ -78,7 +78,7 @@ def write_report(
 def _lede(run: Run, measured: Mapping[str, Report]) -> str:
     """What came out, in one sentence."""
     steps = int(run.progress["step"][-1]) if len(run.progress["step"]) else 0
-    trained = f"Trained for {steps:,} environment steps" if steps else "A trained policy"
+    trained = f"Trained for {steps:,} {run.unit}" if steps else "A trained policy"
     seconds = run.progress.get("time/seconds")
     if seconds is not None and len(seconds) and math.isfinite(seconds[-1]):
         trained += f" in {_duration(float(seconds[-1]))}"
@@ -86,7 +86,8 @@ def _lede(run: Run, measured: Mapping[str, Report]) -> str:
         return f"{trained}. Last evaluation: {describe(run.evaluations[-1])}." if run.evaluations else f"{trained}."
     outcomes = first_of(measured)["episodes"]["successes"]
     where = "on terrain it had never seen" if _is_ballbot(run) else "on seeds it had never seen"
-    return f"{trained}. Evaluated {where}, it lasts {sum(outcomes)} of {len(outcomes)} episodes."
+    does = "lasts" if _is_ballbot(run) else "succeeds in"
+    return f"{trained}. Evaluated {where}, it {does} {sum(outcomes)} of {len(outcomes)} episodes."
 
 
 def _video_section(run: Run, video: Path | None, out: Path, filmed: str | None) -> Html | None:
@@ -179,7 +180,8 @@ def _curves_section(run: Run) -> Html | None:
         tag("figure", tag("figcaption", drawing.title), Html(drawing.svg), _note(notes.get(drawing.title)))
         for drawing in drawings
     ]
-    text = "Evaluations run without exploration on seeds of their own; the shade is their 95 % interval."
+    told = "Evaluations run without exploration on seeds of their own; the shade is their 95 % interval."
+    text = told if run.evaluations else ""
     return section("How it learned", text, tag("div", *charts, class_="charts"))
 
 
@@ -206,28 +208,32 @@ def _sight_section(reconstructions: Path | None) -> Html | None:
     return section("What the robot sees", text, tag("figure", picture, class_="wide"))
 
 
-def _episodes_section(folder: Path, measured: Mapping[str, Report]) -> Html | None:
+def _episodes_section(run: Run, measured: Mapping[str, Report]) -> Html | None:
     if not measured:
         return None
     report = first_of(measured)
+    lasting = _is_ballbot(run)  # for as long as an episode goes on, or else it is to bring something about
     seed, episodes = report["summary"]["seed"], report["episodes"]
     told = list(zip(episodes["successes"], episodes["lengths"], episodes["returns"], strict=True))
-    squares = [_square(seed + i, *outcome) for i, outcome in enumerate(told)]
+    squares = [
+        _square(seed + i, *outcome, "lasted" if lasting else "succeeded after") for i, outcome in enumerate(told)
+    ]
     failed = [(seed + i, length) for i, (success, length, _) in enumerate(told) if not success]
     grid = tag("ul", *squares, class_="episodes", aria_label=f"{len(told)} episodes, {len(failed)} of them failed")
     if not failed:
         return section("Where it failed", f"Nowhere in these {len(told)} episodes, a square each.", grid)
-    text = f"{len(failed)} of {len(told)} episodes ended before their time. Each square is an episode, by its seed."
+    ended = "ended before their time" if lasting else "ended without success"
+    text = f"{len(failed)} of {len(told)} episodes {ended}. Each square is an episode, by its seed."
     items = [tag("li", tag("b", f"seed {number}"), f" after {length:,} time steps") for number, length in failed]
     more = [tag("li", f"and {len(failed) - _MOST_FAILURES} more")] if len(failed) > _MOST_FAILURES else []
     listed = tag("ul", *items[:_MOST_FAILURES], *more, class_="failures")
-    command = as_typed(f"poise play {shlex.quote(str(folder))} --seed {failed[0][0]}")
+    command = as_typed(f"poise play {shlex.quote(str(run.folder))} --seed {failed[0][0]}")
     return section("Where it failed", text, grid, listed, tag("h3", "Watch the first of them"), command)
 
 
-def _square(seed: int, success: bool, length: int, value: float | None) -> Html:
+def _square(seed: int, success: bool, length: int, value: float | None, succeeded: str) -> Html:
     """One episode; the pointer resting on it tells how it went."""
-    outcome = f"{'lasted' if success else 'failed after'} {length:,} time steps"
+    outcome = f"{succeeded if success else 'failed after'} {length:,} time steps"
     returned = "" if value is None else f", return {value:.1f}"
     return tag("li", class_=None if success else "failed", title=f"seed {seed}: {outcome}{returned}")
 

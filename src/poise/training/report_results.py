@@ -22,8 +22,11 @@ METRICS = (
     Metric("success_rate", "Success", "{:.0f} %", 100.0, (0.0, 1.0)),
     Metric("return", "Return", "{:.1f}"),
     Metric("speed", "Speed to goal", "{:.2f} m/s"),
+    Metric("distance", "Final distance", "{:.3f} m"),
     Metric("length", "Time steps", "{:,.0f}"),
 )
+
+_UNKNOWN = {"mean": None, "low": None, "high": None}
 
 
 def first_of(measured: Mapping[str, Report]) -> Report:
@@ -35,7 +38,7 @@ def checked(name: str, report: Report) -> Report:
     """An evaluation that has all that is going to be read."""
     try:
         summary, episodes = report["summary"], report["episodes"]
-        _ = [summary[metric.name][key] for metric in METRICS for key in ("mean", "low", "high")]
+        _ = [_told(report, metric)[key] for metric in METRICS for key in ("mean", "low", "high")]
         counts = {len(episodes[key]) for key in ("returns", "lengths", "successes")}
         if counts != {summary["episodes"]} or not isinstance(summary["seed"], int):
             raise KeyError("episodes")
@@ -48,9 +51,8 @@ def checked(name: str, report: Report) -> Report:
 
 def tiles(report: Report) -> Html:
     """The figures of one policy, large; how many time steps it lasts, success says already."""
-    summary = report["summary"]
     told = [metric for metric in METRICS if metric.name != "length"]
-    shown = [_tile(metric, summary[metric.name]) for metric in told if summary[metric.name]["mean"] is not None]
+    shown = [_tile(metric, _told(report, metric)) for metric in told if _mean(report, metric) is not None]
     return tag("div", *shown, class_="tiles")
 
 
@@ -77,7 +79,7 @@ def _tile(metric: Metric, value: Mapping[str, float | None]) -> Html:
 
 def _cell(metric: Metric, report: Report, measured: Mapping[str, Report]) -> Html:
     """A mean, its interval in words, and both drawn on a scale that all policies share."""
-    value = report["summary"][metric.name]
+    value = _told(report, metric)
     if value["mean"] is None:
         return tag("td", "–", data_title=metric.title)
     strip = range_strip(value["mean"], (value["low"], value["high"]), metric.bounds or _scale(metric, measured))
@@ -101,14 +103,19 @@ def range_strip(mean: float, interval: tuple[float | None, float | None], scale:
 
 def _scale(metric: Metric, measured: Mapping[str, Report]) -> tuple[float, float]:
     """Least and greatest of all policies, and zero."""
-    values = [report["summary"][metric.name][key] for report in measured.values() for key in ("mean", "low", "high")]
+    values = [_told(report, metric)[key] for report in measured.values() for key in ("mean", "low", "high")]
     known = [value for value in values if value is not None]
     return min(0.0, *known), max(0.0, *known)
 
 
+def _told(report: Report, metric: Metric) -> Mapping[str, float | None]:
+    """Mean, low and high of a metric; a distance is not in evaluations of before there were tasks that have one."""
+    told: Mapping[str, float | None] = report["summary"].get(metric.name, _UNKNOWN if metric.name == "distance" else {})
+    return told
+
+
 def _mean(report: Report, metric: Metric) -> float | None:
-    mean: float | None = report["summary"][metric.name]["mean"]
-    return mean
+    return _told(report, metric)["mean"]
 
 
 def _written(metric: Metric, value: float | None) -> str:
