@@ -1,5 +1,6 @@
 """Demonstrations in LeRobot's format: what is written, read again, and damaged."""
 
+import inspect
 import json
 import shutil
 from collections.abc import Sequence
@@ -8,6 +9,7 @@ from typing import Any
 
 import imageio_ffmpeg
 import numpy as np
+import pyarrow
 import pyarrow.parquet as parquet
 import pytest
 
@@ -111,16 +113,65 @@ def test_statistics_are_those_of_all_frames_together(folder: Path) -> None:
     assert told["action"]["count"] == [30]
 
 
-def test_what_a_crash_left_behind_is_removed_by_who_goes_on(folder: Path) -> None:
-    whole = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_what_a_crash_left_behind_is_written_over_by_who_goes_on(folder: Path) -> None:
+    whole = contents(folder)
     info = folder / "meta/info.json"
     before = json.loads(info.read_text())
     info.write_text(json.dumps(before | {"total_episodes": 4, "total_frames": 22}))  # the last was not told of yet
     check(Demonstrations(folder).load(), range(4))
+    crashed = contents(folder)
     again = writer(folder)
-    assert not (folder / DATA.format(2)).exists()
+    assert contents(folder) == crashed
     again.write(MADE[4:])
-    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == whole
+    assert contents(folder) == whole
+
+
+def test_data_that_others_laid_out_are_not_gone_on_with(folder: Path) -> None:
+    """One file may describe the frames of several."""
+    described = [folder / EPISODES.format(number) for number in range(3)]
+    merged = pyarrow.concat_tables([parquet.read_table(path) for path in described])
+    for path in described:
+        path.unlink()
+    parquet.write_table(merged, described[0])
+    before = contents(folder)
+    with pytest.raises(InvalidValueError, match="others wrote it, or it is damaged, and nothing can be added"):
+        writer(folder)
+    assert contents(folder) == before
+    check(Demonstrations(folder).load(), range(5))
+
+
+def test_data_that_lie_elsewhere_are_not_gone_on_with(folder: Path) -> None:
+    (folder / DATA.format(0)).rename(folder / "data/all.parquet")
+    _tell(folder, data_path="data/all.parquet")
+    before = contents(folder)
+    with pytest.raises(InvalidValueError, match="nothing can be added"):
+        writer(folder)
+    assert contents(folder) == before
+
+
+def test_files_of_others_stay_where_they_are(folder: Path) -> None:
+    others = [folder / kind / "chunk-000/backup.parquet" for kind in ("data", "meta/episodes")]
+    for path in others:
+        shutil.copy(path.with_name("file-000.parquet"), path)
+    writer(folder).write([demonstration(5)])
+    assert all(path.read_bytes() == path.with_name("file-000.parquet").read_bytes() for path in others)
+    check(Demonstrations(folder).load(range(5)), range(5))
+    assert len(Demonstrations(folder).load()) == 6
+
+
+def _tell(folder: Path, **changes: Any) -> None:
+    path = folder / "meta/info.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def _tell_of_image(folder: Path, **changes: Any) -> None:
+    features = json.loads((folder / "meta/info.json").read_text())["features"]
+    features["observation.image"] |= changes
+    _tell(folder, features=features)
 
 
 def _rewrite(path: Path, **columns: Any) -> None:
@@ -129,8 +180,6 @@ def _rewrite(path: Path, **columns: Any) -> None:
     for name, change in columns.items():
         for number, row in enumerate(rows):
             row[name.replace("__", ".")] = change(number, row[name.replace("__", ".")])
-    import pyarrow
-
     parquet.write_table(pyarrow.Table.from_pylist(rows, table.schema), path)
 
 
@@ -144,6 +193,13 @@ def _without_rows(path: Path) -> None:
 
 def _without_column(path: Path) -> None:
     parquet.write_table(parquet.read_table(path).drop(["action"]), path)
+
+
+def _ragged(path: Path) -> None:
+    table = parquet.read_table(path)
+    actions = table["action"].to_pylist()
+    actions[3] = actions[3][:1]
+    parquet.write_table(table.set_column(table.column_names.index("action"), "action", pyarrow.array(actions)), path)
 
 
 DAMAGES: dict[str, tuple[Any, list[int], str]] = {
@@ -161,6 +217,22 @@ DAMAGES: dict[str, tuple[Any, list[int], str]] = {
         [0, 1, 3, 4],
         "action holds numbers that are not finite",
     ),
+    "an action that is missing": (
+        lambda path: _rewrite(path, action=lambda n, old: None if n == 7 else old),
+        [0, 1, 2, 4],
+        "action must be 2 numbers in each frame",
+    ),
+    "an action that is too short": (_ragged, [0, 1, 3, 4], "action must be 2 numbers in each frame"),
+    "frames that are doubled": (
+        lambda path: _rewrite(path, frame_index=lambda n, old: 4 if n == 5 else old),
+        [0, 1, 3, 4],
+        "its frames are not numbered 0 to 5, each once",
+    ),
+    "a frame that has no number": (
+        lambda path: _rewrite(path, frame_index=lambda n, old: None if n == 6 else old),
+        [0, 1, 2, 4],
+        "its frames are not numbered 0 to 6, each once",
+    ),
 }
 
 
@@ -168,13 +240,13 @@ DAMAGES: dict[str, tuple[Any, list[int], str]] = {
 def test_damage_costs_the_episodes_it_is_in(folder: Path, damage: str) -> None:
     harm, left, said = DAMAGES[damage]
     harm(folder / DATA.format(1))
-    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    before = contents(folder)
     demonstrations = Demonstrations(folder)
     with pytest.warns(UserWarning, match="are left out"):
         check(demonstrations.load(), left)
     assert sorted(demonstrations.damaged) == sorted(set(range(5)) - set(left))
     assert all(said in why for why in demonstrations.damaged.values())
-    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+    assert contents(folder) == before
 
 
 def test_a_description_that_is_damaged_costs_its_episodes(folder: Path) -> None:
@@ -183,6 +255,79 @@ def test_a_description_that_is_damaged_costs_its_episodes(folder: Path) -> None:
         demonstrations = Demonstrations(folder)
     with pytest.warns(UserWarning, match="nothing describes it"):
         check(demonstrations.load(), [2, 3, 4])
+
+
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [
+        ({"length": 0}, "it has 0 frames, expected 1 or more"),
+        ({"length": None}, "its description tells no length"),
+        ({"data/file_index": None}, "its description tells no data/file_index"),
+    ],
+)
+def test_a_description_of_no_use_costs_its_episode(folder: Path, told: dict[str, Any], said: str) -> None:
+    path = folder / EPISODES.format(1)
+    first, second = parquet.read_table(path).to_pylist()
+    parquet.write_table(pyarrow.Table.from_pylist([first, second | told]), path)
+    data = parquet.read_table(folder / DATA.format(1))
+    parquet.write_table(data.slice(0, first["length"]), folder / DATA.format(1))
+    demonstrations = Demonstrations(folder)
+    with pytest.warns(UserWarning, match="are left out"):
+        check(demonstrations.load(), [0, 1, 2, 4])
+    assert demonstrations.damaged == {3: said}
+
+
+def test_whole_numbers_may_be_floating_point_ones(folder: Path) -> None:
+    """As pandas writes them beside one that is missing."""
+    path = folder / EPISODES.format(1)
+    table = parquet.read_table(path)
+    for name in ("episode_index", "length", "data/file_index"):
+        values = table[name].cast(pyarrow.float64())
+        table = table.set_column(table.column_names.index(name), name, values)
+    parquet.write_table(table, path)
+    check(Demonstrations(folder).load(), range(5))
+
+
+def test_descriptions_need_not_tell_where_in_the_whole_an_episode_is(folder: Path) -> None:
+    for number in range(3):
+        path = folder / EPISODES.format(number)
+        parquet.write_table(parquet.read_table(path).drop(["dataset_from_index", "dataset_to_index"]), path)
+    check(Demonstrations(folder).load(), range(5))
+
+
+def test_frames_are_put_in_order(folder: Path) -> None:
+    table = parquet.read_table(folder / DATA.format(1))
+    parquet.write_table(table.take(list(range(12, -1, -1))), folder / DATA.format(1))
+    check(Demonstrations(folder).load(), range(5))
+
+
+def test_what_is_not_asked_for_is_not_read(folder: Path) -> None:
+    path = folder / DATA.format(0)
+    content, row_group = bytearray(path.read_bytes()), parquet.read_metadata(path).row_group(0)
+    pictures = row_group.column(0)
+    assert pictures.path_in_schema == "observation.image.bytes"
+    start = pictures.dictionary_page_offset or pictures.data_page_offset
+    content[start : start + pictures.total_compressed_size] = bytes(pictures.total_compressed_size)
+    path.write_bytes(content)
+    loaded = Demonstrations(folder, ["state"]).load()
+    assert [one.number for one in loaded] == list(range(5))
+    with pytest.warns(UserWarning, match="are left out"):
+        check(Demonstrations(folder).load(), [2, 3, 4])
+
+
+@pytest.mark.parametrize("channels", ["channel", "channels"])
+def test_features_may_tell_of_channels_first(folder: Path, channels: str) -> None:
+    _tell_of_image(folder, shape=[3, 12, 16], names=[channels, "height", "width"])
+    demonstrations = Demonstrations(folder)
+    assert demonstrations.components == COMPONENTS
+    check(demonstrations.load(), range(5))
+    assert Demonstrations(folder, size=(6, 8)).load([0])[0].observation["image"].shape == (4, 3, 6, 8)
+
+
+def test_a_picture_of_two_dimensions_is_refused(folder: Path) -> None:
+    _tell_of_image(folder, shape=[12, 16])
+    with pytest.raises(InvalidValueError, match=r"must be \(height, width, channels\), got \(12, 16\)"):
+        Demonstrations(folder)
 
 
 def test_nothing_that_can_be_used_is_an_error(folder: Path) -> None:
@@ -199,38 +344,88 @@ def test_pictures_are_brought_to_a_size(folder: Path) -> None:
     assert np.corrcoef(one.observation["image"].ravel(), blocks.ravel())[0, 1] > 0.8
 
 
-def test_videos_are_read_as_pictures_are(folder: Path) -> None:
-    """As others write them: the frames of all episodes one after another in one file."""
-    ramps = [np.stack([np.full((16, 16, 3), 30 * step, np.uint8) for step in range(len(one))]) for one in MADE]
-    path = folder / "videos/observation.image/chunk-000/file-000.mp4"
+VIDEO = "videos/observation.{}/chunk-000/file-000.mp4"
+RAMPS = [np.stack([np.full((16, 16, 3), 30 * step, np.uint8) for step in range(len(one))]) for one in MADE]
+
+
+def _film(path: Path, frames: Sequence[Any]) -> None:
     path.parent.mkdir(parents=True)
     film = imageio_ffmpeg.write_frames(str(path), (16, 16), fps=25, output_params=["-crf", "1"])
     film.send(None)
-    for frame in np.concatenate(ramps):
+    for frame in frames:
         film.send(np.ascontiguousarray(frame))
     film.close()
+
+
+def _with_videos(folder: Path, cameras: Sequence[str], **feature: Any) -> None:
+    """As others write them: the frames of all episodes one after another in one file."""
     info = json.loads((folder / "meta/info.json").read_text())
-    info["video_path"] = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4"
-    info["features"]["observation.image"] |= {"dtype": "video", "shape": [16, 16, 3]}
-    (folder / "meta/info.json").write_text(json.dumps(info))
+    told = info["features"].pop("observation.image") | {"dtype": "video", "shape": [16, 16, 3]} | feature
+    for shift, name in enumerate(cameras):
+        _film(folder / VIDEO.format(name), np.concatenate(RAMPS) + np.uint8(10 * shift))
+        info["features"][f"observation.{name}"] = told
+    pattern = "videos/{video_key}/chunk-{chunk_index:03d}/file-{file_index:03d}.mp4"
+    _tell(folder, features=info["features"], video_path=pattern)
     start = 0
     for number in range(3):
-        table = parquet.read_table(folder / EPISODES.format(number))
-        rows = table.to_pylist()
+        rows = parquet.read_table(folder / EPISODES.format(number)).to_pylist()
         for row in rows:
             where = {"chunk_index": 0, "file_index": 0, "from_timestamp": start / 25}
-            row |= {f"videos/observation.image/{name}": value for name, value in where.items()}
+            row |= {f"videos/observation.{name}/{key}": value for name in cameras for key, value in where.items()}
             start += row["length"]
-        import pyarrow
-
         parquet.write_table(pyarrow.Table.from_pylist(rows), folder / EPISODES.format(number))
+
+
+@pytest.mark.parametrize(
+    "feature", [{}, {"shape": [3, 16, 16], "names": ["channels", "height", "width"]}], ids=["last", "first"]
+)
+def test_videos_are_read_as_pictures_are(folder: Path, feature: dict[str, Any]) -> None:
+    _with_videos(folder, ["image"], **feature)
     loaded = Demonstrations(folder, ["image"]).load()
-    for one, ramp in zip(loaded, ramps, strict=True):
+    for one, ramp in zip(loaded, RAMPS, strict=True):
         assert one.observation["image"].shape == (len(ramp), 3, 16, 16)
         assert np.abs(one.observation["image"].astype(int) - ramp.transpose(0, 3, 1, 2)).max() <= 6
+    path = folder / VIDEO.format("image")
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(PoiseError, match=r"file-000.mp4 is damaged"):
         Demonstrations(folder).load()
+
+
+def test_each_of_many_videos_is_decoded_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And nothing of it is held but the frames of episodes that were asked for."""
+    names = ["front", "left", "right"]
+    _with_videos(folder, names)
+    opened: list[Any] = []
+    read_frames = imageio_ffmpeg.read_frames
+
+    def counted(*args: Any, **kwargs: Any) -> Any:
+        opened.append(read_frames(*args, **kwargs))
+        return opened[-1]
+
+    monkeypatch.setattr(imageio_ffmpeg, "read_frames", counted)
+    loaded = Demonstrations(folder, names).load()
+    assert len(opened) == 3
+    assert all(inspect.getgeneratorstate(decoder) == inspect.GEN_CLOSED for decoder in opened)
+    for name in names:
+        whole = list(read_frames(str(folder / VIDEO.format(name))))[1:]
+        expected = np.stack([np.frombuffer(frame, np.uint8).reshape(16, 16, 3) for frame in whole])
+        found = [one.observation[name] for one in loaded]
+        assert (np.concatenate(found).transpose(0, 2, 3, 1) == expected).all()
+        assert [pictures.base.nbytes for pictures in found] == [pictures.nbytes for pictures in found]
+    (last,) = Demonstrations(folder, names).load([4])
+    assert all((last.observation[name] == loaded[4].observation[name]).all() for name in names)
+
+
+def test_a_video_that_is_too_short_costs_the_episodes_after_its_end(folder: Path) -> None:
+    _with_videos(folder, ["image"])
+    path = folder / VIDEO.format("image")
+    shutil.rmtree(path.parent)
+    _film(path, np.concatenate(RAMPS)[:20])
+    demonstrations = Demonstrations(folder, ["image"])
+    with pytest.warns(UserWarning, match="are left out"):
+        assert [one.number for one in demonstrations.load()] == [0, 1, 2]
+    assert "has 20 frames, expected 22 or more" in demonstrations.damaged[3]
+    assert "has 20 frames, expected 30 or more" in demonstrations.damaged[4]
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@
 (https://huggingface.co/docs/lerobot/lerobot-dataset-v3)
 
 A component `name` of an observation is the feature `observation.name` there. Pictures are (channels, height, width)
-here and (height, width, channels) there.
+here and mostly (height, width, channels) there, which a feature's `names` decide.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, model_validator
 
 from poise.config import Config, parse
 from poise.errors import InvalidValueError, MissingFileError, PoiseError
@@ -32,8 +32,8 @@ INFO = "meta/info.json"
 STATS = "meta/stats.json"
 TASKS = "meta/tasks.parquet"
 EPISODES = "meta/episodes"
-DATA = "data"
 FILE = "chunk-{chunk_index:03d}/file-{file_index:03d}"
+DATA_PATH = f"data/{FILE}.parquet"
 CHUNK_SIZE = 1000
 """Files in a folder."""
 OBSERVATION = "observation."
@@ -57,6 +57,20 @@ class Feature(Config):
     shape: tuple[int, ...]
     names: Any = None
     info: dict[str, Any] | None = None
+
+    @model_validator(mode="after")
+    def _check_picture(self) -> Self:
+        if self.is_picture and len(self.shape) != 3:
+            raise ValueError(f"a picture's shape must be (height, width, channels), got {self.shape}")
+        return self
+
+    @property
+    def layout(self) -> tuple[int, ...]:
+        """Its shape here: of pictures (channels, height, width)."""
+        first = self.names[0] if isinstance(self.names, list) and self.names else None
+        if not self.is_picture or first in ("channel", "channels"):
+            return self.shape
+        return (self.shape[2], *self.shape[:2])
 
     @property
     def is_picture(self) -> bool:
@@ -82,19 +96,15 @@ class Info(Config):
     chunks_size: int = CHUNK_SIZE
     fps: int | float = Field(gt=0)
     splits: dict[str, str] = Field(default_factory=dict)
-    data_path: str = f"{DATA}/{FILE}.parquet"
+    data_path: str = DATA_PATH
     video_path: str | None = None
     features: dict[str, Feature]
 
     @property
     def components(self) -> dict[str, tuple[int, ...]]:
         """Of an observation: name and shape, pictures with their channels first."""
-        found = {}
-        for key, feature in self.features.items():
-            if key.startswith(OBSERVATION):
-                shape = feature.shape
-                found[key.removeprefix(OBSERVATION)] = (shape[2], *shape[:2]) if feature.is_picture else shape
-        return found
+        found = {key: feature for key, feature in self.features.items() if key.startswith(OBSERVATION)}
+        return {key.removeprefix(OBSERVATION): feature.layout for key, feature in found.items()}
 
     @property
     def pictures(self) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from poise.errors import InvalidValueError, PoiseError, did_you_mean
-from poise.imitation.films import read_film
+from poise.imitation.films import Film
 from poise.imitation.layout import ACTION, DEPTH_STEPS, EPISODES, OBSERVATION, Info, read_info
 from poise.imitation.tables import read_table
 
 Size = tuple[int, int]
-_NEEDED = ("episode_index", "length", "data/chunk_index", "data/file_index", "dataset_from_index")
+_NEEDED = ("length", "data/chunk_index", "data/file_index")
 
 
 class Episode(NamedTuple):
@@ -71,7 +71,7 @@ class Demonstrations:
         self._size = size
         self.damaged: dict[int, str] = {}
         self.episodes = self._listed()
-        self._film = lru_cache(maxsize=2)(read_film)
+        self._films: dict[str, Film] = {}
 
     @property
     def components(self) -> dict[str, tuple[int, ...]]:
@@ -102,13 +102,13 @@ class Demonstrations:
         wanted = None if numbers is None else set(numbers)
         chosen = [episode for episode in self.episodes if wanted is None or episode.number in wanted]
         found: list[LoadedEpisode] = []
-        for path, episodes in self._by_file(chosen):
-            table = self._unless_damaged(episodes, partial(self._table, path))
-            for episode in episodes if table is not None else []:
-                loaded = self._unless_damaged([episode], partial(self._loaded, episode, table))
+        try:
+            for loaded in self._usable(chosen):
                 found += [loaded] if loaded is not None else []
                 if progress is not None:
                     progress(len(found))
+        finally:
+            self._close_films()
         if not found:
             first = next(iter(self.damaged.values()), "it has no episodes")
             raise PoiseError(f"{self.folder} holds no demonstration that can be used: {first}")
@@ -118,27 +118,32 @@ class Demonstrations:
 
     def _listed(self) -> list[Episode]:
         """What the descriptions tell of, as far as it goes; a file of them that is damaged costs its episodes."""
-        rows: dict[int, Episode] = {}
+        rows: dict[int, Mapping[str, Any]] = {}
         for path in sorted((self.folder / EPISODES).glob("*/*.parquet")):
             try:
                 table = read_table(path)
             except PoiseError as error:
                 warnings.warn(f"left out: the episodes that {error}", stacklevel=3)
                 continue
-            for row in table.to_pylist():
-                missing = [name for name in _NEEDED if row.get(name) is None]
-                if missing:
-                    raise PoiseError(f"{path} is damaged: an episode lacks {', '.join(missing)}")
-                rows[row["episode_index"]] = Episode(row["episode_index"], row["length"], row)
+            rows |= {row["episode_index"]: row for row in table.to_pylist() if _is_whole(row.get("episode_index"))}
         for number in range(self.info.total_episodes):
-            if number not in rows:
-                self.damaged[number] = "nothing describes it"
-        return [rows[number] for number in sorted(rows) if number < self.info.total_episodes]
+            wrong = _wrong_with(rows[number]) if number in rows else "nothing describes it"
+            if wrong is not None:
+                self.damaged[number] = wrong
+        sound = [number for number in range(self.info.total_episodes) if number not in self.damaged]
+        return [Episode(number, int(rows[number]["length"]), rows[number]) for number in sound]
+
+    def _usable(self, episodes: Sequence[Episode]) -> Iterator[LoadedEpisode | None]:
+        """Each of them, None for one that is damaged itself."""
+        for path, stored in self._by_file(episodes):
+            table = self._unless_damaged(stored, partial(self._table, path))
+            for episode in stored if table is not None else []:
+                yield self._unless_damaged([episode], partial(self._loaded, episode, table))
 
     def _by_file(self, episodes: Sequence[Episode]) -> Iterator[tuple[Path, list[Episode]]]:
         groups: dict[Path, list[Episode]] = {}
         for episode in episodes:
-            place = {name: episode.row[f"data/{name}"] for name in ("chunk_index", "file_index")}
+            place = {name: int(episode.row[f"data/{name}"]) for name in ("chunk_index", "file_index")}
             groups.setdefault(self.folder / self.info.data_path.format(**place), []).append(episode)
         yield from groups.items()
 
@@ -153,17 +158,14 @@ class Demonstrations:
     def _table(self, path: Path) -> Any:
         films = {OBSERVATION + name for name in self.info.pictures if self._is_film(name)}
         keys = [key for key in (*(OBSERVATION + name for name in self.names), ACTION) if key not in films]
-        table = read_table(path)
-        absent = [key for key in (*keys, "episode_index") if key not in table.column_names]
-        if absent:
-            raise PoiseError(f"{path} is damaged: it has no column '{absent[0]}'")
-        return table.select([*keys, "episode_index"])
+        return read_table(path, [*keys, "episode_index", "frame_index"])
 
     def _loaded(self, episode: Episode, table: Any) -> LoadedEpisode:
         """An episode from the table of its file."""
         rows = table.filter(table.column("episode_index").to_numpy() == episode.number)
         if rows.num_rows != episode.length:
             raise PoiseError(f"it has {rows.num_rows} frames, expected {episode.length}")
+        rows = _in_order(rows)
         observation = {name: self._component(name, episode, rows) for name in self.names}
         actions = self._numbers(ACTION, rows, (self.info.action_width,))
         return LoadedEpisode(episode.number, observation, actions)
@@ -177,7 +179,10 @@ class Demonstrations:
         return np.stack([self._picture(row, key) for row in rows.column(key).to_pylist()])
 
     def _numbers(self, key: str, rows: Any, shape: tuple[int, ...]) -> NDArray[np.float32]:
-        values = np.asarray(rows.column(key).to_pylist(), np.float32).reshape(rows.num_rows, -1)
+        try:
+            values = np.asarray(rows.column(key).to_pylist(), np.float32).reshape(rows.num_rows, -1)
+        except (TypeError, ValueError) as error:
+            raise PoiseError(f"{key} must be {int(np.prod(shape))} numbers in each frame, and is not") from error
         if values.shape[1] != np.prod(shape):
             raise PoiseError(f"{key} has {values.shape[1]} numbers, expected {int(np.prod(shape))}")
         if not np.isfinite(values).all():
@@ -187,14 +192,14 @@ class Demonstrations:
     def _picture(self, row: Mapping[str, Any] | None, key: str) -> NDArray[Any]:
         """(C, H, W) uint8, of depth float32 in [0, 1]."""
         is_depth = self.info.features[key].is_depth
+        channels, *expected = self.info.features[key].layout
         content, place = (row or {}).get("bytes"), (row or {}).get("path")
         try:
             opened = Image.open(io.BytesIO(content) if content is not None else self.folder / str(place))
-            image = opened.convert("F" if is_depth else "RGB" if self.info.features[key].shape[2] == 3 else "L")
+            image = opened.convert("F" if is_depth else "RGB" if channels == 3 else "L")
         except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
             raise PoiseError(f"a picture of {key} is damaged ({error})") from error
-        expected = self.info.features[key].shape
-        if (image.height, image.width) != tuple(expected[:2]):
+        if [image.height, image.width] != expected:
             raise PoiseError(
                 f"a picture of {key} has {image.height}x{image.width} pixels, expected {expected[0]}x{expected[1]}"
             )
@@ -208,19 +213,50 @@ class Demonstrations:
 
     def _from_film(self, key: str, episode: Episode) -> NDArray[np.uint8]:
         """(T, C, H, W) from the part of a video that is this episode's."""
-        row, prefix = episode.row, f"videos/{key}"
-        place = {name: row.get(f"{prefix}/{name}") for name in ("chunk_index", "file_index")}
+        row, prefix, pattern = episode.row, f"videos/{key}", self.info.video_path
+        told: dict[str, Any] = {name: row.get(f"{prefix}/{name}") for name in ("chunk_index", "file_index")}
         start = row.get(f"{prefix}/from_timestamp")
-        if self.info.video_path is None or None in place.values() or start is None:
+        if pattern is None or not all(map(_is_whole, told.values())) or start is None or not 0 <= start < np.inf:
             raise PoiseError(f"nothing tells where the video of {key} is")
-        height, width, _ = self.info.features[key].shape
-        film = self._film(
-            self.folder / self.info.video_path.format(video_key=key, **place), self._size or (height, width)
-        )
-        first = round(start * self.info.fps)
-        if len(film) < first + episode.length:
-            raise PoiseError(f"the video of {key} has {len(film)} frames, expected {first + episode.length} or more")
-        return film[first : first + episode.length].transpose(0, 3, 1, 2)
+        place = {name: int(value) for name, value in told.items()}
+        film = self._film(key, self.folder / pattern.format(video_key=key, **place))
+        return film.frames(round(start * self.info.fps), episode.length).transpose(0, 3, 1, 2)
+
+    def _film(self, key: str, path: Path) -> Film:
+        """The one that is open for a feature, if it is that one."""
+        found = self._films.get(key)
+        if found is None or found.path != path:
+            if found is not None:
+                found.close()
+            _, height, width = self.info.features[key].layout
+            found = self._films[key] = Film(path, self._size or (height, width))
+        return found
+
+    def _close_films(self) -> None:
+        for film in self._films.values():
+            film.close()
+
+
+def _wrong_with(row: Mapping[str, Any]) -> str | None:
+    """What an episode's description lacks to be of use."""
+    lacking = [name for name in _NEEDED if not _is_whole(row.get(name))]
+    if lacking:
+        return f"its description tells no {', '.join(lacking)}"
+    return None if row["length"] > 0 else f"it has {row['length']} frames, expected 1 or more"
+
+
+def _is_whole(value: Any) -> bool:
+    """Whether it is a whole number; beside one that is missing, pandas makes the others floating-point ones."""
+    return isinstance(value, int | float) and value % 1 == 0
+
+
+def _in_order(rows: Any) -> Any:
+    """An episode's frames as `frame_index` counts them."""
+    steps = rows.column("frame_index").to_numpy()
+    order, counted = np.argsort(steps, kind="stable"), np.arange(len(steps))
+    if not np.array_equal(steps[order], counted):
+        raise PoiseError(f"its frames are not numbered 0 to {len(steps) - 1}, each once")
+    return rows if np.array_equal(order, counted) else rows.take(order)
 
 
 def _told(folder: Path, damaged: Mapping[int, str]) -> str:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 Statistics = dict[str, NDArray[Any]]
 """min, max, mean and std of a feature's shape, (C, 1, 1) for pictures, and count (1,)."""
+KINDS = ("min", "max", "mean", "std", "count")
 
 
 def of_frames(values: NDArray[Any]) -> Statistics:

@@ -106,13 +106,18 @@ def read_table(path: Path, columns: Iterable[str] | None = None) -> Any:
     """A table, or some of its columns.
 
     Raises:
-        PoiseError: it is missing or damaged.
+        PoiseError: it is missing or damaged, or lacks a column.
     """
     arrow = _arrow()
     with explained(f"read {path}"):
         content = path.read_bytes()
     try:
-        return arrow.parquet.read_table(io.BytesIO(content), columns=None if columns is None else list(columns))
+        wanted = None if columns is None else list(columns)
+        names = arrow.parquet.read_schema(io.BytesIO(content)).names
+        absent = [name for name in wanted or () if name not in names]
+        if absent:
+            raise PoiseError(f"{path} is damaged: it has no column '{absent[0]}'")
+        return arrow.parquet.read_table(io.BytesIO(content), columns=wanted)
     except (arrow.ArrowException, OSError, ValueError) as error:
         raise PoiseError(
             f"{path} is damaged ({' '.join(str(error).split())[:120]}); expected a parquet table"

@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from poise.errors import InvalidValueError
-from poise.files import explained, write_atomically
+from poise.files import write_atomically
 from poise.imitation.layout import (
     ACTION,
     CHUNK_SIZE,
-    DATA,
+    DATA_PATH,
     DEPTH_STEPS,
     EPISODES,
     FILE,
@@ -30,7 +30,7 @@ from poise.imitation.layout import (
     described,
     read_info,
 )
-from poise.imitation.statistics import Statistics, of_frames, together
+from poise.imitation.statistics import KINDS, Statistics, of_frames, together
 from poise.imitation.tables import frames_table, read_table, rows_table, tasks_table, write_table
 
 
@@ -60,8 +60,8 @@ class Demonstration:
 class DemonstrationWriter:
     """Adds episodes to a folder.
 
-    An episode counts once `info.json` says so, which is written last: what a crash leaves beyond that is removed by
-    who goes on.
+    Each `write` makes one file of frames and one that describes them, of the same number. An episode counts once
+    `info.json` says so, which is written last: what a crash leaves beyond that, who goes on writes over.
 
     Args:
         folder: of a new data set, or of one to go on with.
@@ -73,7 +73,7 @@ class DemonstrationWriter:
         depths: components that are depth images (1, H, W) in [0, 1], which 16 bits keep.
 
     Raises:
-        InvalidValueError: the folder holds demonstrations of something else.
+        InvalidValueError: the folder holds demonstrations of something else, or files that others laid out.
     """
 
     def __init__(
@@ -123,7 +123,7 @@ class DemonstrationWriter:
             return
         for demonstration in demonstrations:
             self._check(demonstration)
-        place = {"chunk_index": self._files // CHUNK_SIZE, "file_index": self._files % CHUNK_SIZE}
+        place = self._place()
         episodes = self._numbered(demonstrations)
         columns = {key: np.concatenate([frames[key] for frames in episodes]) for key in self.info.features}
         rows = [self._described(one, frames, place) for one, frames in zip(demonstrations, episodes, strict=True)]
@@ -145,22 +145,31 @@ class DemonstrationWriter:
         write_atomically(self.folder / INFO, json.dumps(_as_json(self.info), indent=1) + "\n")
 
     def _go_on(self) -> None:
-        """Read what is there, and remove files that a crash left behind it."""
-        paths = sorted((self.folder / EPISODES).glob("*/*.parquet"))
-        for path in paths:
-            if len(self._rows) < self.info.total_episodes:
-                self._rows += read_table(path).to_pylist()
-                self._files += 1
-        if len(self._rows) != self.info.total_episodes:
+        """Read the descriptions of what is there."""
+        while len(self._rows) < self.info.total_episodes:
+            path = self.folder / EPISODES / f"{FILE.format(**self._place())}.parquet"
+            rows = read_table(path).to_pylist() if path.exists() else []
+            if not rows or not all(self._is_ours(row, number) for number, row in enumerate(rows, len(self._rows))):
+                break
+            self._rows += rows
+            self._files += 1
+        if len(self._rows) != self.info.total_episodes or self.info.data_path != DATA_PATH:
             raise InvalidValueError(
-                f"{self.folder} tells of {self.info.total_episodes} episodes and describes {len(self._rows)}: others "
-                "wrote it, or it is damaged, and nothing can be added; use another folder"
+                f"{self.folder} does not keep frames and description of each of its {self.info.total_episodes} "
+                "episodes in two files of one number, as poise does: others wrote it, or it is damaged, and nothing "
+                "can be added; use another folder"
             )
-        for path in [*paths, *sorted((self.folder / DATA).glob("*/*.parquet"))]:
-            number = int(path.parent.name.split("-")[1]) * CHUNK_SIZE + int(path.stem.split("-")[1])
-            if number >= self._files:
-                with explained(f"remove {path}"):
-                    path.unlink()
+
+    def _place(self) -> dict[str, int]:
+        """Of the next file."""
+        return {"chunk_index": self._files // CHUNK_SIZE, "file_index": self._files % CHUNK_SIZE}
+
+    def _is_ours(self, row: Mapping[str, Any], number: int) -> bool:
+        """Whether it describes that episode, with its frames in the file of the same place, as is done here."""
+        told = {"episode_index": number, **{f"data/{name}": value for name, value in self._place().items()}}
+        needed = ["dataset_to_index", *(f"stats/{key}/{name}" for key in self.info.features for name in KINDS)]
+        alike = all(row.get(name) == value for name, value in told.items())
+        return alike and all(row.get(name) is not None for name in needed)
 
     def _check(self, demonstration: Demonstration) -> None:
         length, components = len(demonstration), self.info.components
@@ -235,7 +244,7 @@ def _as_json(info: Info) -> dict[str, Any]:
 
 def _statistics(row: Mapping[str, Any], key: str) -> Statistics:
     """Of a feature, as an episode's row has them."""
-    return {name: np.asarray(row[f"stats/{key}/{name}"]) for name in ("min", "max", "mean", "std", "count")}
+    return {name: np.asarray(row[f"stats/{key}/{name}"]) for name in KINDS}
 
 
 def _told(info: Info) -> str:
