@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,27 +12,31 @@ from torch import Tensor
 
 from poise.config import parse
 from poise.errors import InvalidValueError
-from poise.imitation import spherical
+from poise.imitation import backbones, spherical
 from poise.imitation.act import ACTPolicy, Style, positions
 from poise.imitation.batches import Batch, Corpus
+from poise.imitation.building import build_imitation_policy
 from poise.imitation.config import ActPolicyConfig, CloningPolicyConfig
-from poise.imitation.eyes import Scale
+from poise.imitation.eyes import Range, Scale, Scales
 from poise.imitation.policy import ImitationPolicy, VisuomotorBCPolicy
 from poise.imitation.reader import LoadedEpisode
 from poise.nn import forget
 
 SHAPES: dict[str, tuple[int, ...]] = {"image": (3, 32, 32), "state": (3,)}
-SCALES = {"image": Scale([0.4] * 3, [0.3] * 3), "state": Scale([0.1, 0.0, -0.1], [0.5, 1.0, 2.0])}
+SCALES = Scales(
+    {"image": Scale([0.4] * 3, [0.3] * 3), "state": Scale([0.1, 0.0, -0.1], [0.5, 1.0, 2.0])},
+    Range([0.0] * 3, [1.0] * 3),
+)
 SMALL: dict[str, Any] = {"precision": "float32", "observations": ["image", "state"]}
 NOTHING: Mapping[str, Tensor] = {}
 
 
-def build(name: str = "bc", **settings: Any) -> ImitationPolicy:
+def build(name: str = "bc", scales: Scales = SCALES, **settings: Any) -> ImitationPolicy:
     torch.manual_seed(0)
     if name == "bc":
-        return VisuomotorBCPolicy(SHAPES, 3, parse(CloningPolicyConfig, SMALL | settings), SCALES)
+        return VisuomotorBCPolicy(SHAPES, 3, parse(CloningPolicyConfig, SMALL | settings), scales)
     small = {"width": 32, "num_heads": 2, "feedforward": 64, "head": [64], "chunk": 4, "horizon": 2, "name": "act"}
-    return ACTPolicy(SHAPES, 3, parse(ActPolicyConfig, SMALL | small | settings), SCALES)
+    return ACTPolicy(SHAPES, 3, parse(ActPolicyConfig, SMALL | small | settings), scales)
 
 
 def trajectory(length: int = 12) -> LoadedEpisode:
@@ -75,6 +80,7 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
     "cnn, gru": {"memory": {"type": "gru", "hidden_size": 64}},
     "cnn, without state": {"observations": ["image"]},
     "resnet18": {"backbone": {"name": "resnet18", "pooling": "summary"}},
+    "vit": {"backbone": {"name": "vit_b_16", "pooling": "summary"}},
     "act": {"name": "act"},
     "act, history, chunk by chunk": {"name": "act", "history": 3, "execution": "chunk"},
     "act, receding, spherical": {"name": "act", "execution": "receding", "horizon": 2, "coordinates": "spherical"},
@@ -83,7 +89,8 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_one_trajectory_is_reproduced_open_loop(architecture: str) -> None:
+def test_one_trajectory_is_reproduced_open_loop(architecture: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backbones, "VitB16", partial(backbones.VitB16, size=(64, 2, 4, 128)))
     large = architecture == "resnet18"
     policy = build(**{"dropout": 0.0} | ARCHITECTURES[architecture])
     corpus = Corpus([trajectory(3 if large else 6)])
@@ -97,9 +104,53 @@ def test_one_trajectory_is_reproduced_open_loop(architecture: str) -> None:
         loss.backward()
         optimizer.step()
         schedule.step()
-        if loss < 5e-6:
+        if loss < 2e-6:
             break
     assert (played(policy, corpus) - corpus.actions).abs().max() < 1e-2
+
+
+@pytest.mark.parametrize(("name", "coordinates"), [("bc", "cartesian"), ("bc", "spherical"), ("act", "cartesian")])
+def test_actions_of_any_range_are_reproduced(name: str, coordinates: str) -> None:
+    """Those of a robot's joints, in degrees."""
+    one = trajectory(4)
+    corpus = Corpus([one._replace(actions=one.actions * np.float32([90.0, 20.0, 1.0]) + np.float32([30.0, 0.0, 0.0]))])
+    scales = corpus.scales()
+    assert scales.actions.reach[2] == 1.0  # what lies in [-1, 1] is learned as it is
+    assert scales.actions.middle[2] == 0.0
+    assert scales.actions.middle[0] + scales.actions.reach[0] == pytest.approx(float(corpus.actions[:, 0].max()))
+    policy = build(name, scales, dropout=0.0, coordinates=coordinates)
+    optimizer = torch.optim.Adam(policy.parameters(), 2e-3)
+    for _ in range(300):
+        loss, _ = policy.loss(batch_for(policy, corpus), NOTHING, weighted=True)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert (played(policy, corpus) - corpus.actions).abs().max() < 3.0  # of 170
+
+
+@pytest.mark.parametrize("name", ["bc", "act"])
+def test_cameras_may_have_lerobots_names(name: str) -> None:
+    shapes = {"images.laptop": (3, 32, 32), "images.wrist": (3, 24, 40)}
+    scales = Scales({key: Scale([0.4] * 3, [0.3] * 3) for key in shapes}, Range([0.0] * 2, [1.0] * 2))
+    config = parse(ActPolicyConfig if name == "act" else CloningPolicyConfig, {"name": name, "observations": [*shapes]})
+    policy = build_imitation_policy(shapes, 2, config, scales).eval()
+    seen = {key: torch.randint(256, (3, *shape), dtype=torch.uint8) for key, shape in shapes.items()}
+    actions, _ = policy.infer(seen, NOTHING)
+    assert actions.shape == (3, 2)
+    dark = policy.infer(seen | {"images.wrist": torch.zeros(3, 3, 24, 40)}, NOTHING)[0]
+    assert not torch.allclose(actions, dark)
+
+
+def test_a_place_and_a_moment_are_not_taken_for_others() -> None:
+    policy = build("act", history=3, dropout=0.0).eval()
+    assert isinstance(policy, ACTPolicy)
+    tokens = torch.randn(1, 3, 7, 32)
+    swapped = tokens.clone()
+    swapped[0, 1, 2], swapped[0, 2, 1] = tokens[0, 2, 1], tokens[0, 1, 2]
+    places = next(iter(policy.places.values()))
+    tokens[:, :, :4] += places[:4]
+    swapped[:, :, :4] += places[:4]
+    assert (policy._decoded(tokens, None) - policy._decoded(swapped, None)).abs().max() > 1e-4
 
 
 def test_the_head_is_the_documents() -> None:
@@ -110,7 +161,7 @@ def test_the_head_is_the_documents() -> None:
         SCALES,
     )
     assert sum(parameter.numel() for parameter in policy.head.parameters()) == 299_011
-    assert [layer.p for layer in policy.head if isinstance(layer, torch.nn.Dropout)] == [0.3, 0.3]
+    assert [layer.p for layer in policy.head.model if isinstance(layer, torch.nn.Dropout)] == [0.3, 0.3]
 
 
 @pytest.mark.parametrize("kind", ["gru", "lstm"])

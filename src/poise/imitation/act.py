@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from poise.imitation.batches import Batch, Corpus
 from poise.imitation.config import ActPolicyConfig, CloningConfig
 from poise.imitation.ensembling import Queue
-from poise.imitation.eyes import Scale
-from poise.imitation.policy import ImitationPolicy, perceptron
+from poise.imitation.eyes import Scales
+from poise.imitation.policy import ImitationPolicy
+from poise.nn import MlpModel
 from poise.nn.dropout import quicken
 from poise.nn.frames import dense
 from poise.nn.memory import States
@@ -28,19 +29,23 @@ class ACTPolicy(ImitationPolicy):
         state ─► a token ───────────────────────────────┼─► encoder ─────────► decoder ─► head ─► chunk of actions
         (latent: the style of the chunk) ─► a token ────┘
 
-    Tokens know by sines and cosines which observation of the history they are of, and where in the picture.
+    Tokens know by sines and cosines which observation of the history they are of, and by what is learned for each place
+    of each camera where they are seen; so that a place and a moment are not taken for another place and another moment.
     """
 
     config: ActPolicyConfig
 
-    def __init__(self, shapes: Shapes, action_width: int, config: ActPolicyConfig, scales: Mapping[str, Scale]) -> None:
+    def __init__(self, shapes: Shapes, action_width: int, config: ActPolicyConfig, scales: Scales) -> None:
         super().__init__(shapes, action_width, config, scales)
         width = config.width
         self.seen = nn.ModuleDict({name: nn.Linear(eye.channels, width) for name, eye in self.eyes.items()})  # type: ignore[arg-type]
         self.located = nn.ModuleDict(
             {name: nn.Linear(eye.width, width) for name, eye in self.eyes.items() if eye.pool is not None}  # type: ignore[arg-type]
         )
-        self.cameras = nn.ParameterDict({name: nn.Parameter(0.02 * torch.randn(width)) for name in self.eyes})
+        tokens = {key: eye.count_tokens(config.grid) for key, eye in self.eyes.items()}  # type: ignore[operator]
+        self.places = nn.ParameterDict(
+            {key: nn.Parameter(0.02 * torch.randn(count, width)) for key, count in tokens.items()}
+        )
         self.felt = nn.Linear(self.body.width, width) if self.body is not None else None
         layer = {"dim_feedforward": config.feedforward, "dropout": config.dropout, "batch_first": True}
         encoder = nn.TransformerEncoderLayer(width, config.num_heads, norm_first=True, **layer)  # type: ignore[arg-type]
@@ -50,7 +55,7 @@ class ACTPolicy(ImitationPolicy):
         decoder = nn.TransformerDecoderLayer(width, config.num_heads, norm_first=True, **layer)  # type: ignore[arg-type]
         self.decoder = nn.TransformerDecoder(decoder, config.decoder_layers, nn.LayerNorm(width))
         self.queries = nn.Parameter(0.02 * torch.randn(config.chunk, width))
-        self.head = perceptron([width, *config.head, self.outputs], config.dropout)
+        self.head = MlpModel(width, config.head, self.outputs, dropout=config.dropout)
         self.style = Style(action_width, config) if config.latent else None
         quicken(self)
 
@@ -66,7 +71,9 @@ class ACTPolicy(ImitationPolicy):
         with self.in_precision():
             tokens = self._tokens(batch.observation, 2).transpose(0, 1)
             if self.style is not None and self.training:
-                latent, divergence = self.style(batch.actions.transpose(0, 1), batch.valid.transpose(0, 1))
+                latent, divergence = self.style(
+                    self.in_reach(batch.actions).transpose(0, 1), batch.valid.transpose(0, 1)
+                )
             outputs = self._decoded(tokens, latent).transpose(0, 1)
         weight = self.config.latent.weight if self.config.latent else 0.0
         return self.distance(outputs.float(), batch, weighted) + weight * divergence.float(), {}
@@ -128,12 +135,11 @@ class ACTPolicy(ImitationPolicy):
     def _tokens(self, observation: Mapping[str, Tensor], leading: int) -> Tensor:
         """Components (..., shape) to tokens (..., P, D) of single observations."""
         parts = []
-        for name, eye in self.eyes.items():
-            places, where = eye.tokens(observation[name], self.config.grid)  # type: ignore[operator]
-            tokens = self.seen[name](places)
-            parts.append(tokens + positions(tokens.shape[-2], self.config.width, tokens.device) + self.cameras[name])
+        for key, name in self.cameras.items():
+            places, where = self.eyes[key].tokens(observation[name], self.config.grid)  # type: ignore[operator]
+            parts.append(self.seen[key](places) + self.places[key])
             if where is not None:
-                parts.append(self.located[name](where).unsqueeze(-2))
+                parts.append(self.located[key](where).unsqueeze(-2))
         if self.felt is not None and self.body is not None:
             parts.append(self.felt(self.body(observation, leading)).unsqueeze(-2))
         return torch.cat(parts, dim=-2)

@@ -10,7 +10,7 @@ The parameters of ResNet-18 and ViT-B/16 have torchvision's names, so that weigh
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Literal
@@ -262,6 +262,7 @@ def load_published(backbone: Backbone, path: Path) -> None:
     state = _read(path)
     state = {key: value for key, value in state.items() if not key.startswith(("fc.", "heads."))}
     own = backbone.state_dict()
+    state = _renamed(state) | {key: own[key] for key in own.keys() - state.keys() if key.endswith(_COUNT)}
     place = "encoder.pos_embedding"
     if isinstance(backbone, VitB16) and place in state:
         state[place] = _resized(state[place], backbone.grid)
@@ -272,6 +273,22 @@ def load_published(backbone: Backbone, path: Path) -> None:
             "expected a state_dict of torchvision's model of that name"
         )
     backbone.load_state_dict(state)
+
+
+_COUNT = "num_batches_tracked"
+"""What older files lack, and nothing needs whose statistics are fixed."""
+_OLD_NAMES = {"mlp.linear_1.": "mlp.0.", "mlp.linear_2.": "mlp.3."}
+"""Of a block's perceptron, as published files of ViT have them and torchvision itself renames when it reads them."""
+
+
+def _renamed(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """By the names of today."""
+    renamed = {}
+    for key, value in state.items():
+        for old, new in _OLD_NAMES.items():
+            key = key.replace(old, new)
+        renamed[key] = value
+    return renamed
 
 
 def _read(path: Path) -> dict[str, Tensor]:

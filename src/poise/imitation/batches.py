@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from poise.errors import InvalidValueError
-from poise.imitation.eyes import Scale
+from poise.imitation.eyes import Range, Scale, Scales
 from poise.imitation.pictures import end_to_end, in_unit_range, taken
 from poise.imitation.reader import LoadedEpisode
 from poise.perception.images import split_episodes
@@ -89,9 +89,9 @@ class Corpus:
             digest.update(values.contiguous().numpy().data)
         return digest.hexdigest()
 
-    def scales(self) -> dict[str, Scale]:
-        """Mean and standard deviation of each number of a component, of each channel of pictures in [0, 1]."""
-        return {name: _scale(values) for name, values in self.observation.items()}
+    def scales(self) -> Scales:
+        """Of components and actions."""
+        return Scales({name: _scale(values) for name, values in self.observation.items()}, _range(self.actions))
 
     def joined(self, episodes: Sequence[LoadedEpisode]) -> Corpus:
         """These demonstrations and others after them."""
@@ -177,6 +177,14 @@ def split_by_episode(
         raise InvalidValueError(f"at least 2 demonstrations are needed, one of them held out, got {len(episodes)}")
     learned, held = split_episodes(range(len(episodes)), share, seed)
     return [episodes[i] for i in learned], [episodes[i] for i in held]
+
+
+def _range(actions: Tensor) -> Range:
+    """[-1, 1] where it holds all actions, as it does of most environments; of what is wider, what there is of it."""
+    low, high = actions.amin(dim=0), actions.amax(dim=0)
+    wide = (low < -1.0) | (high > 1.0)
+    middle = torch.where(wide, (low + high) / 2, 0.0)
+    return Range(middle.tolist(), torch.where(wide, (high - low) / 2, 1.0).clamp(min=1e-6).tolist())
 
 
 def _scale(values: Tensor) -> Scale:

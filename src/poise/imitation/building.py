@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
 
 from poise.imitation.act import ACTPolicy
 from poise.imitation.config import ActPolicyConfig, AnyImitationPolicyConfig
-from poise.imitation.eyes import Scale
+from poise.imitation.eyes import Range, Scale, Scales
 from poise.imitation.policy import ImitationPolicy, VisuomotorBCPolicy
 from poise.policies.actor_critic import Shapes
 
 
 def build_imitation_policy(
-    shapes: Shapes, action_width: int, config: AnyImitationPolicyConfig, scales: Mapping[str, Scale] | None = None
+    shapes: Shapes, action_width: int, config: AnyImitationPolicyConfig, scales: Scales | None = None
 ) -> ImitationPolicy:
     """A new policy.
 
@@ -22,17 +20,18 @@ def build_imitation_policy(
         shapes: of the components that it sees.
         action_width: numbers in an action.
         config: what it is made of.
-        scales: of the components; without them weights are to be loaded, which hold them.
+        scales: of the components and of actions; without them weights are to be loaded, which hold them.
 
     Raises:
         InvalidValueError: the parts do not fit together.
     """
-    scales = scales or {name: _placeholder(shape) for name, shape in shapes.items()}
+    scales = scales or _placeholders(shapes, action_width)
     if isinstance(config, ActPolicyConfig):
         return ACTPolicy(shapes, action_width, config, scales)
     return VisuomotorBCPolicy(shapes, action_width, config, scales)
 
 
-def _placeholder(shape: tuple[int, ...]) -> Scale:
-    count = shape[0] if len(shape) == 3 else int(torch.Size(shape).numel())
-    return Scale([0.0] * count, [1.0] * count)
+def _placeholders(shapes: Shapes, action_width: int) -> Scales:
+    counts = {name: shape[0] if len(shape) == 3 else int(torch.Size(shape).numel()) for name, shape in shapes.items()}
+    components = {name: Scale([0.0] * count, [1.0] * count) for name, count in counts.items()}
+    return Scales(components, Range([0.0] * action_width, [1.0] * action_width))

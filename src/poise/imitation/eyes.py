@@ -26,6 +26,20 @@ class Scale(NamedTuple):
     std: Sequence[float]
 
 
+class Range(NamedTuple):
+    """The middle of each number's range, and how far it reaches from there; what a network says in [-1, 1]."""
+
+    middle: Sequence[float]
+    reach: Sequence[float]
+
+
+class Scales(NamedTuple):
+    """What a policy sees and does it in."""
+
+    components: Mapping[str, Scale]
+    actions: Range
+
+
 class Eye(nn.Module):
     """A camera.
 
@@ -83,6 +97,11 @@ class Eye(nn.Module):
         tokens = functional.adaptive_avg_pool2d(places, size).flatten(2).transpose(1, 2)
         where = None if self.pool is None else self.pool(places).unflatten(0, pictures.shape[:-3])
         return tokens.unflatten(0, pictures.shape[:-3]), where
+
+    def count_tokens(self, grid: int) -> int:
+        """How many `tokens` makes of a picture."""
+        with torch.no_grad():
+            return self.tokens(torch.zeros(1, *self.shape), grid)[0].shape[-2]
 
     def _normalised(self, pictures: Tensor) -> Tensor:
         if pictures.shape[-3:] != self.shape:

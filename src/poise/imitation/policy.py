@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import pairwise
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +15,10 @@ from poise.imitation import spherical
 from poise.imitation.backbones import load_published
 from poise.imitation.batches import Batch, Corpus
 from poise.imitation.config import CloningConfig, CloningPolicyConfig, ImitationPolicyConfig
-from poise.imitation.eyes import Body, Eye, Scale
+from poise.imitation.eyes import Body, Eye, Scales
 from poise.imitation.losses import cloning_loss
 from poise.imitation.pictures import pictures_among
-from poise.nn import Memory, forget
-from poise.nn.dropout import Dropout
+from poise.nn import Memory, MlpModel, forget
 from poise.nn.frames import dense
 from poise.nn.memory import States
 from poise.nn.precision import is_low
@@ -32,17 +30,18 @@ class ImitationPolicy(nn.Module, ABC):
 
     Args:
         shapes: of the components that it sees; those with three axes are pictures.
-        action_width: numbers in an action, in [-1, 1].
+        action_width: numbers in an action.
         config: what it is made of.
-        scales: of the components.
+        scales: of the components and of actions.
 
     Raises:
         InvalidValueError: spherical coordinates are for three numbers only.
     """
 
-    def __init__(
-        self, shapes: Shapes, action_width: int, config: ImitationPolicyConfig, scales: Mapping[str, Scale]
-    ) -> None:
+    middle: Tensor
+    reach: Tensor
+
+    def __init__(self, shapes: Shapes, action_width: int, config: ImitationPolicyConfig, scales: Scales) -> None:
         super().__init__()
         self.config = config
         self.action_width = action_width
@@ -52,11 +51,17 @@ class ImitationPolicy(nn.Module, ABC):
                 f"policy.coordinates 'spherical' are of actions of 3 numbers, not of {action_width}"
             )
         self.outputs = spherical.OUTPUTS if self.is_spherical else action_width
+        self.cameras = {name.replace(".", "/"): name for name in pictures_among(shapes)}  # modules' names have no dots
         self.eyes = nn.ModuleDict(
-            {name: Eye(shapes[name], config.backbone, scales[name]) for name in pictures_among(shapes)}
+            {key: Eye(shapes[name], config.backbone, scales.components[name]) for key, name in self.cameras.items()}
         )
-        felt = {name: shape for name, shape in shapes.items() if name not in self.eyes}
-        self.body = Body(felt, scales) if felt else None
+        felt = {name: shape for name, shape in shapes.items() if name not in self.cameras.values()}
+        self.body = Body(felt, scales.components) if felt else None
+        middle, reach = (torch.tensor(values, dtype=torch.float32) for values in scales.actions)
+        if self.is_spherical:  # a length needs one measure for all of its numbers
+            middle, reach = torch.zeros_like(middle), (middle.abs() + reach).amax().expand(action_width)
+        self.register_buffer("middle", middle)
+        self.register_buffer("reach", reach.clone())
         self._low = is_low(config.precision)
 
     def load_published(self) -> None:
@@ -83,15 +88,21 @@ class ImitationPolicy(nn.Module, ABC):
         """Actions (N, A) for components (N, ...), and what is remembered after them."""
 
     def actions(self, outputs: Tensor) -> Tensor:
-        """What a head says (..., outputs) as actions (..., A) in [-1, 1]."""
-        if self.is_spherical:
-            return spherical.to_cartesian(spherical.read(outputs)).clamp(-1.0, 1.0)
-        return outputs.tanh()
+        """What a head says (..., outputs) as actions (..., A)."""
+        return self.middle + self.reach * (self._directed(outputs) if self.is_spherical else outputs.tanh())
+
+    @staticmethod
+    def _directed(outputs: Tensor) -> Tensor:
+        return spherical.to_cartesian(spherical.read(outputs)).clamp(-1.0, 1.0)
+
+    def in_reach(self, actions: Tensor) -> Tensor:
+        """Actions (..., A) in [-1, 1], as they are learned."""
+        return (actions - self.middle) / self.reach
 
     def distance(self, outputs: Tensor, batch: Batch, weighted: bool) -> Tensor:
         """The loss of what a head says (K, N, outputs)."""
         said = outputs if self.is_spherical else outputs.tanh()
-        return cloning_loss(said, batch.actions, batch.valid, weighted, self.is_spherical)
+        return cloning_loss(said, self.in_reach(batch.actions), batch.valid, weighted, self.is_spherical)
 
     def in_precision(self) -> Any:
         """A context in which it multiplies in the precision that it learns in."""
@@ -107,9 +118,7 @@ class VisuomotorBCPolicy(ImitationPolicy):
 
     config: CloningPolicyConfig
 
-    def __init__(
-        self, shapes: Shapes, action_width: int, config: CloningPolicyConfig, scales: Mapping[str, Scale]
-    ) -> None:
+    def __init__(self, shapes: Shapes, action_width: int, config: CloningPolicyConfig, scales: Scales) -> None:
         super().__init__(shapes, action_width, config, scales)
         width = sum(eye.width for eye in self.eyes.values()) + (self.body.width if self.body else 0)  # type: ignore[misc]
         self.memory: Memory | None = None
@@ -117,7 +126,7 @@ class VisuomotorBCPolicy(ImitationPolicy):
             kind = config.memory
             self.memory = Memory(width, kind.type, kind.num_layers, kind.hidden_size)
             width = kind.hidden_size
-        self.head = perceptron([width, *config.hidden_sizes, self.outputs], config.dropout)
+        self.head = MlpModel(width, config.hidden_sizes, self.outputs, dropout=config.dropout)
 
     def batches(self, corpus: Corpus, config: CloningConfig, generator: torch.Generator) -> Iterator[Batch]:
         """Single decisions, or with memory windows of demonstrations side by side."""
@@ -145,7 +154,7 @@ class VisuomotorBCPolicy(ImitationPolicy):
 
     def _features(self, observation: Mapping[str, Tensor], leading: int) -> Tensor:
         """Components (..., shape) to (..., F)."""
-        seen = [eye(observation[name]) for name, eye in self.eyes.items()]
+        seen = [self.eyes[key](observation[name]) for key, name in self.cameras.items()]
         felt = [self.body(observation, leading)] if self.body is not None else []
         return torch.cat([*seen, *felt], dim=-1)
 
@@ -159,11 +168,3 @@ class VisuomotorBCPolicy(ImitationPolicy):
             output, after = self.memory.step(step, forget(after, begins))
             outputs.append(output)
         return torch.stack(outputs), after
-
-
-def perceptron(widths: Sequence[int], dropout: float) -> nn.Sequential:
-    """Linear layers of these widths, with a nonlinearity and dropout after each but the last."""
-    layers: list[nn.Module] = []
-    for before, after in pairwise(widths):
-        layers += [nn.Linear(before, after), nn.ReLU(), Dropout(dropout)]
-    return nn.Sequential(*layers[:-2])

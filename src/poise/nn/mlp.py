@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from poise.errors import InvalidValueError, did_you_mean
+from poise.nn.dropout import Dropout
 
 _ACTIVATIONS: dict[str, type[nn.Module]] = {
     "elu": nn.ELU,
@@ -45,6 +46,7 @@ class MlpModel(nn.Module):
         hidden_sizes: widths of the hidden layers; an int for one, None or empty for none.
         output_size: width of the output; None ends with the last hidden layer and its nonlinearity.
         nonlinearity: name of an activation or its class.
+        dropout: share of hidden numbers that are left out while it learns.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class MlpModel(nn.Module):
         hidden_sizes: Sequence[int] | int | None,
         output_size: int | None = None,
         nonlinearity: str | type[nn.Module] = "relu",
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         hidden = [hidden_sizes] if isinstance(hidden_sizes, int) else list(hidden_sizes or [])
@@ -60,7 +63,7 @@ class MlpModel(nn.Module):
         layers: list[nn.Module] = []
         width = input_size
         for size in hidden:
-            layers += [nn.Linear(width, size), activation()]
+            layers += [nn.Linear(width, size), activation(), *([Dropout(dropout)] if dropout else [])]
             width = size
         if output_size is not None:
             layers.append(nn.Linear(width, output_size))
