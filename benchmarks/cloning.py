@@ -1,6 +1,6 @@
 """Samples a second of behavioural cloning, against the same network in a plain PyTorch DataLoader loop.
 
-    python benchmarks/cloning.py runs/demos
+    python benchmarks/cloning.py runs/demos [--turns 5] [--backbones cnn resnet18 vit_b_16] [--json FILE]
 
 Both learn from the same demonstrations, held in memory, with the same loss, batch size and clipping, on the same number
 of threads. The plain loop is what one would write: a Dataset of frames, a DataLoader that collates them (also with a
@@ -19,6 +19,7 @@ from types import MethodType
 from typing import Any
 
 import torch
+from _table import report
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
@@ -35,6 +36,8 @@ from poise.nn.deep_convolution import DeepConv2d
 from poise.nn.dropout import Dropout
 
 BATCH = 64
+KINDS = ("plain loop", "written plainly")
+"""Of loops that one would write."""
 
 
 class PlainEye(nn.Module):
@@ -111,8 +114,8 @@ def rates(corpus: Corpus, backbone: str, turns: int) -> dict[str, float]:
     ours = Cloning(policy("auto"), CloningConfig(batch_size=BATCH), seed=0)
     ways: dict[str, Callable[[], Any]] = {"poise": lambda: ours.learn(corpus)}
     for kind, network in (
-        ("plain loop", policy("float32")),
-        ("written plainly", written_plainly(policy("float32"))),
+        (KINDS[0], policy("float32")),
+        (KINDS[1], written_plainly(policy("float32"))),
     ):
         optimizer = torch.optim.Adam(network.parameters(), 1e-3)
         for workers in (0, 1):
@@ -128,26 +131,40 @@ def rates(corpus: Corpus, backbone: str, turns: int) -> dict[str, float]:
     return {name: len(corpus) / statistics.median(times) for name, times in seconds.items()}
 
 
+def ratios(measured: dict[str, float]) -> dict[str, float]:
+    """How many times as fast poise is as the fastest of either kind of plain loop."""
+    return {
+        f"poise / {kind}": measured["poise"] / max(rate for way, rate in measured.items() if way.startswith(kind))
+        for kind in KINDS
+    }
+
+
+def compared(figures: dict[str, dict[str, float]], form: str) -> list[list[str]]:
+    """A row for each way, in which the backbones stand side by side."""
+    ways = next(iter(figures.values()))
+    return [[way, *(form.format(of[way]) for of in figures.values())] for way in ways]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("demonstrations", type=Path)
     parser.add_argument("--turns", type=int, default=5)
     parser.add_argument("--backbones", nargs="+", default=["cnn", "resnet18", "vit_b_16"])
+    parser.add_argument("--json", type=Path, help="file for the results")
     options = parser.parse_args()
     demonstrations = Demonstrations(options.demonstrations, ("image", "state"))
     threads = available_cores()
+    found: dict[str, dict[str, float]] = {}
     for backbone in options.backbones:
         episodes = 200 if backbone == "cnn" else 20
         corpus = Corpus(demonstrations.load(range(episodes)))
         with torch_threads(threads):
-            found = rates(corpus, backbone, options.turns)
-        plain = [max(rate for way, rate in found.items() if way.startswith(kind)) for kind in ("plain", "written")]
-        told = ", ".join(f"{name} {rate:,.0f}" for name, rate in found.items())
-        print(
-            f"{backbone}, {threads} threads, samples/s: {told}; "
-            f"{found['poise'] / plain[0]:.2f}x a plain loop, {found['poise'] / plain[1]:.2f}x one written plainly",
-            flush=True,
-        )
+            found[backbone] = rates(corpus, backbone, options.turns)
+    faster = {backbone: ratios(measured) for backbone, measured in found.items()}
+    rows = [*compared(found, "{:,.0f}"), *compared(faster, "{:.2f}x")]
+    results = {name: {"samples_per_second": found[name], "ratios": faster[name]} for name in found}
+    title = f"Samples a second, {threads} threads, median of {options.turns} epochs"
+    report(title, ("way", *found), rows, results | {"threads": threads}, options.json, ("poise", "torch"))
 
 
 if __name__ == "__main__":

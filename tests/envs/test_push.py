@@ -134,16 +134,58 @@ def test_a_picture_without_the_arm_shows_the_hand_all_the_same(env: PushEnv) -> 
 )
 def test_corruptions_change_pictures_and_nothing_else(env: PushEnv, wrong: dict[str, Any]) -> None:
     corrupted = PushEnv(corruptions=wrong)
+    redrawn = next(seed for seed in range(100) if env.reset(seed=seed)[1]["redrawn"])
+    for seed in (2, 10, redrawn):
+        episodes = list(zip(roll(env, seed, 25), roll(corrupted, seed, 25), strict=True))
+        assert (episodes[0][0]["image"] != episodes[0][1]["image"]).any()  # later the hand may hide what is wrong
+        for well, ill in episodes:
+            assert all((well[name] == ill[name]).all() for name in ("state", "cube", "goal"))
     well, ill = env.reset(seed=2)[0], corrupted.reset(seed=2)[0]
     corrupted.close()
-    assert (well["image"] != ill["image"]).any()
-    assert all((well[name] == ill[name]).all() for name in ("state", "cube", "goal"))
     if "occlusion" in wrong:
         changed = np.argwhere((well["image"] != ill["image"]).any(axis=0))
         assert np.ptp(changed, axis=0).max() <= 0.3 * 84
     if "brightness" in wrong:
         ratio = ill["image"].astype(float).mean() / well["image"].astype(float).mean()
         assert 0.6 <= ratio <= 1.4
+
+
+def lying(env: PushEnv) -> NDArray[np.float64]:
+    """Where the other cube is."""
+    return np.array(env._world.sim.get_base_position("distractor"))
+
+
+def test_seeds_determine_episodes_with_another_cube_whatever_came_before() -> None:
+    env = PushEnv(corruptions={"distractor": True})
+
+    def seen(seed: int) -> list[dict[str, NDArray[Any]]]:
+        """Straight for the other cube."""
+        episode = [env.reset(seed=seed)[0]]
+        for _ in range(12):
+            episode.append(env.step(np.clip(20 * (lying(env) - episode[-1]["state"]), -1, 1))[0])
+        return episode
+
+    first = seen(0)
+    seen(1)
+    seen(2)
+    again = seen(0)
+    env.close()
+    assert all((a[name] == b[name]).all() for a, b in zip(first, again, strict=True) for name in a)
+
+
+def test_the_hand_passes_through_another_cube() -> None:
+    env, alone = PushEnv(corruptions={"distractor": True}), PushEnv()
+    for seed in range(3):
+        here, there = env.reset(seed=seed)[0], alone.reset(seed=seed)[0]
+        lies = lying(env)
+        for _ in range(25):
+            action = np.clip(20 * (lies - here["state"]), -1, 1)
+            here, there = env.step(action)[0], alone.step(action)[0]
+            assert (here["state"] == there["state"]).all()
+        assert np.linalg.norm(here["state"] - lies) < 0.02
+        assert (lying(env) == lies).all()
+    env.close()
+    alone.close()
 
 
 def test_pictures_without_corruption_are_the_same_whatever_was_before(env: PushEnv) -> None:

@@ -10,6 +10,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from poise.config import save_yaml
 from poise.errors import InvalidValueError, MissingFileError, PoiseError
 from poise.imitation import Demonstration, DemonstrationWriter
 from poise.imitation.backbones import ResNet18
@@ -141,7 +142,7 @@ def test_what_acts_is_the_average_of_weights(demos: Path, tmp_path: Path) -> Non
     run = start_run(config(demos, algorithm={"batch_size": 1000, "averaging": 0.75}), tmp_path / "run")
     assert isinstance(run, Cloner)
     run.begin()
-    name = "head.0.weight"
+    name = "head.model.0.weight"
     learner = run._learner
     run.iterate()
     first = learner.policy.state_dict()[name].clone()
@@ -235,6 +236,30 @@ def test_an_environment_that_does_not_fit_is_refused_before_hours_of_training(de
     three = demonstrate(tmp_path / "three", episodes=3, width=3)
     refused(config(three, **evaluated), tmp_path / "run", "actions have 3 numbers, those of the environment 2")
     refused(config(demos, env={"id": "Pendulum-v1"}, **evaluated), tmp_path / "run", "a mapping of components")
+
+
+WISHES: list[dict[str, Any]] = [
+    {"evaluation": {"every": 1}},
+    {"evaluation": {"options": {"size": 32}}},
+    {"env": {"options": {"size": 32}}},
+    {"video": {"when": 1}},
+    {"dagger": {}},
+]
+
+
+@pytest.mark.parametrize("wish", WISHES, ids=lambda wish: next(iter(wish)))
+def test_who_names_no_environment_does_not_act(demos: Path, wish: dict[str, Any]) -> None:
+    named = config(demos, env={}).env
+    assert (named.id, named.options) == ("", {})
+    with pytest.raises(InvalidValueError, match=rf"{next(iter(wish))}.* needs env\.id: no environment is named"):
+        config(demos, **({"env": {}} | wish))
+
+
+def test_demonstrations_alone_are_enough_to_learn_and_to_act_elsewhere(demos: Path, tmp_path: Path) -> None:
+    start_run(config(demos, env={}), tmp_path / "run").train()
+    world = tmp_path / "world.yaml"
+    save_yaml(world, config(demos))
+    assert len(measure(contender(str(tmp_path / "run"), world), 2, 0).returns) == 2
 
 
 def test_demonstrations_that_changed_are_other_ones(demos: Path, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import torch
 from numpy.typing import NDArray
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from poise.errors import InvalidValueError, MissingFileError, PoiseError
 from poise.imitation import Demonstrations
 from poise.policies.baselines import BASELINES
+from poise.training import runs
 from poise.training.cloning_config import CloningRunConfig
 from poise.training.recording import Mixed
 from poise.training.runs import resume_run, start_run
@@ -75,6 +77,55 @@ def test_a_run_that_goes_on_asks_the_same(lost: str, few: Path, tmp_path: Path) 
     resume_run(tmp_path / "parts", config=plan).train()
     whole, parts = (load_trained(tmp_path / name).state for name in ("whole", "parts"))
     assert all(torch.equal(value, parts[name]) for name, value in whole.items())
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("lost", ["nothing", "the checkpoint"])
+def test_a_run_does_not_go_on_without_all_that_it_asked(lost: str, few: Path, tmp_path: Path) -> None:
+    """Not even from its beginning: it would ask the second time on another ground."""
+    run, plan = tmp_path / "run", config(few)
+    start_run(plan.model_copy(update={"stop_at": 3}), run).train()
+    if lost == "the checkpoint":
+        shutil.rmtree(run / "checkpoints")
+    (data,) = (run / "demonstrations/data").glob("*/*.parquet")
+    table = pq.read_table(data)
+    pq.write_table(table.slice(1), data)
+    words = "what the expert was asked in round 1 is damaged .*, expected .* start another run"
+    with pytest.raises(PoiseError, match=words):
+        resume_run(run, config=plan).train()
+
+
+def test_what_was_asked_is_part_of_what_a_run_goes_on_from(few: Path, tmp_path: Path) -> None:
+    run, other, plan = tmp_path / "run", tmp_path / "other", config(few, total_steps=8)
+    for seed, folder in enumerate((run, other)):
+        start_run(plan.model_copy(update={"stop_at": 5, "seed": seed}), folder).train()
+    shutil.rmtree(run / "demonstrations")
+    shutil.copytree(other / "demonstrations", run / "demonstrations")
+    with pytest.raises(PoiseError, match="asked in round 1 is damaged or has changed .*its episodes are others now"):
+        resume_run(run, config=plan)
+    shutil.rmtree(run / "demonstrations")
+    with pytest.raises(PoiseError, match="asked in round 1 is damaged or has changed"):
+        resume_run(run, config=plan)
+
+
+def test_what_a_run_keeps_is_on_the_map_of_run_folders(few: Path, tmp_path: Path) -> None:
+    start_run(config(few, total_steps=3), tmp_path / "run").train()
+    told = str(runs.__doc__)
+    assert (tmp_path / "run/demonstrations").exists()
+    assert [path.name for path in (tmp_path / "run").iterdir() if path.name not in told] == []
+
+
+@pytest.mark.parametrize(
+    ("asking", "words"),
+    [
+        ({"decisions": 3}, "dagger.decisions is 3, but the demonstrations to learn from have .* already"),
+        ({"every": 6}, r"dagger.every is 6, but there are 6 epochs \(total_steps\)"),
+    ],
+)
+def test_an_expert_that_would_never_be_asked(asking: dict[str, int], words: str, few: Path, tmp_path: Path) -> None:
+    with pytest.raises(InvalidValueError, match=f"{words}.* would never be asked"):
+        start_run(config(few, **asking), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_who_acts_is_drawn_for_each_decision() -> None:

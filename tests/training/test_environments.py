@@ -46,6 +46,11 @@ def test_what_is_not_installed_is_named(entry_point: Any, words: str) -> None:
         del gym.registry["Lacking-v0"]
 
 
+def test_who_names_no_environment_is_told_how() -> None:
+    with pytest.raises(InvalidValueError, match="no environment is named: set env.id, or take one .* '--config FILE'"):
+        make_vector_env("", 1, {})
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [

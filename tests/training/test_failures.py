@@ -70,6 +70,12 @@ def test_pictures_of_the_push_task_are_corrupted_in_ways_that_it_knows() -> None
         failing(replace(PUSHED, changes={"env.options.camera.enabled": "false"}))
 
 
+def test_a_hidden_square_is_as_wide_as_is_told() -> None:
+    rivals = [rival for rival in failing(PUSHED) if "hidden" in rival.name]
+    hidden = [parse(PushOptions, rival.env_options).corruptions.occlusion for rival in rivals]
+    assert [rival.name for rival in rivals] == [f"a square hidden, {100 * side:.0f} % wide" for side in hidden]
+
+
 def test_the_table_of_the_push_task_tells_what_is_kept() -> None:
     evaluations = {
         name: Evaluation(0, [-20.0] * 10, 10 * [20], [True] * good + [False] * (10 - good), [0.0] * 10, [0.1] * 10)

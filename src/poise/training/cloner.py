@@ -70,7 +70,7 @@ class Cloner(Loop):
         """What the policy sees and does; weights that cannot be begun with are told of before."""
         self._learner.load_published()
         if self._dagger is not None:
-            self._dagger.check(self.agent_for)
+            self._dagger.check(self.agent_for, len(self.corpus))
         self._interface.save(self.folder)
 
     @property
@@ -99,14 +99,14 @@ class Cloner(Loop):
 
     def learner_state(self) -> dict[str, Any]:
         """Weights, optimiser, schedule, and which demonstrations they are of."""
-        rounds = 0 if self._dagger is None else self._dagger.round
+        rounds = [] if self._dagger is None else list(self._dagger.rounds)
         return {"algorithm": self._learner.state(), "demonstrations": self._fingerprints, "rounds": rounds}
 
     def load_learner(self, state: Mapping[str, Any]) -> None:
         """Continue from `learner_state()`.
 
         Raises:
-            InvalidValueError: the demonstrations are others now.
+            PoiseError: the demonstrations are others now, or what an expert was asked is.
         """
         if state["demonstrations"] != self._fingerprints:
             raise InvalidValueError(

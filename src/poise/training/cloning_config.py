@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from poise.config import Config, parse
 from poise.imitation.config import AnyImitationPolicyConfig, CloningConfig, CloningPolicyConfig
-from poise.training.config import CheckpointConfig, RunConfig, TrainingConfig
+from poise.training.config import CheckpointConfig, RunConfig, TrainingConfig, WorldConfig
 
 
 class DemonstrationsConfig(Config):
@@ -29,6 +29,12 @@ class DemonstrationsConfig(Config):
         if (self.height is None) != (self.width is None):
             raise ValueError("height and width go together: give both, or neither")
         return self
+
+
+class ActingConfig(WorldConfig):
+    """What can be acted in; who learns from demonstrations alone needs none."""
+
+    id: str = Field("", description="gymnasium's id of the environment; by default none is named")
 
 
 class DaggerConfig(Config):
@@ -53,12 +59,27 @@ class CloningRunConfig(TrainingConfig):
 
     total_steps: int = Field(40, ge=1, description="epochs: how often each demonstration is learned from")
     demonstrations: DemonstrationsConfig = Field(description="what is learned from")
+    env: ActingConfig = ActingConfig()
     dagger: DaggerConfig | None = Field(
         None, description="ask an expert what it would have done where the policy got to; by default it is not asked"
     )
     policy: AnyImitationPolicyConfig = CloningPolicyConfig()
     algorithm: CloningConfig = CloningConfig()
     checkpoint: CheckpointConfig = CheckpointConfig(every=10)
+
+    @model_validator(mode="after")
+    def _acts_somewhere(self) -> Self:
+        wishes = {
+            "env.options": self.env.options,
+            "evaluation.every": self.evaluation.every,
+            "evaluation.options": self.evaluation.options,
+            "video.when": self.video.when != "never",
+            "dagger": self.dagger,
+        }
+        wished = next((name for name, value in wishes.items() if value), None)
+        if wished is not None and not self.env.id:
+            raise ValueError(f"{wished} needs env.id: no environment is named")
+        return self
 
 
 AnyRunConfig = RunConfig | CloningRunConfig

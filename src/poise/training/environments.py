@@ -88,6 +88,10 @@ def _unknown_arguments(env_id: str, options: Mapping[str, Any]) -> list[str]:
 
 def _registered(env_id: str) -> str:
     """The id without its module, once it is known."""
+    if not env_id:
+        raise InvalidValueError(
+            "no environment is named: set env.id, or take one from another configuration with '--config FILE'"
+        )
     module, colon, name = env_id.rpartition(":")
     if colon:
         _import(module, env_id)

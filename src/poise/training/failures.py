@@ -52,8 +52,8 @@ def _corrupted(**settings: str) -> dict[str, str]:
 PUSH_CONDITIONS: Mapping[str, Mapping[str, str]] = {
     WELL: _corrupted(),
     "another cube": _corrupted(distractor="true"),
-    "a square of 15 % hidden": _corrupted(occlusion="0.15"),
-    "a square of 30 % hidden": _corrupted(occlusion="0.3"),
+    "a square hidden, 15 % wide": _corrupted(occlusion="0.15"),
+    "a square hidden, 30 % wide": _corrupted(occlusion="0.3"),
     "brightness ± 20 %": _corrupted(brightness="0.2"),
     "brightness ± 50 %": _corrupted(brightness="0.5"),
     "camera off by 1 cm": _corrupted(shift="0.01"),

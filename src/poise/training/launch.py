@@ -11,6 +11,7 @@ from poise.config import apply_overrides, load_yaml
 from poise.errors import InvalidValueError
 from poise.training.callbacks import describe
 from poise.training.cloning_config import AnyRunConfig, parse_run
+from poise.training.config import RunConfig
 from poise.training.evaluation import read_evaluations
 from poise.training.loop import Loop
 from poise.training.runs import resume_run, start_run
@@ -61,8 +62,10 @@ def closing_words(folder: Path) -> list[str]:
         lines.append(f"last evaluation, after {history[-1]['step']:,} steps: {describe(history[-1])}")
         lines += [f"best policy in {folder / BEST}"] if (folder / BEST).exists() else []
     lines.append(f"run in {folder}")
-    lines.append(f"next: poise evaluate {folder}   |   poise play {folder}   |   poise report {folder}")
-    return lines
+    if not read_config(folder).env.id:
+        lines.append("it names no environment to act in; poise evaluate and poise play take one from '--config FILE'")
+        return [*lines, f"next: poise report {folder}"]
+    return [*lines, f"next: poise evaluate {folder}   |   poise play {folder}   |   poise report {folder}"]
 
 
 def _check_unchanged(running: AnyRunConfig, asked: AnyRunConfig, config: Path, folder: Path) -> None:
@@ -72,9 +75,11 @@ def _check_unchanged(running: AnyRunConfig, asked: AnyRunConfig, config: Path, f
     """
     different = sorted(_differences(running.model_dump(exclude={"stop_at"}), asked.model_dump(exclude={"stop_at"})))
     if different:
+        may_begin_with_it = isinstance(running, RunConfig) and isinstance(asked, RunConfig)
+        begun, given = (" from its policy", f" --initial_policy {folder}") if may_begin_with_it else ("", "")
         raise InvalidValueError(
             f"{folder} was begun with other settings of {', '.join(different[:5])}; resume it without settings, "
-            f"or start another run from its policy with them: poise train {config} --initial_policy {folder} --out DIR"
+            f"or start another run{begun} with them: poise train {config}{given} --out DIR"
         )
 
 

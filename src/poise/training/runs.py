@@ -1,6 +1,6 @@
 """Run folders: starting and resuming.
 
-    run/  config.yaml  interface.yaml  encoder/  teacher/  motion.safetensors  initial_policy/
+    run/  config.yaml  interface.yaml  encoder/  teacher/  motion.safetensors  initial_policy/  demonstrations/
           progress.csv  tensorboard/  evaluations.json  checkpoints/step_…/  best/  videos/
 
 A model that is shipped has the same shape, reduced to `config.yaml`, `encoder/` and `best/`.

@@ -76,6 +76,8 @@ class PushEnv(gym.Env[Observation, NDArray[Any]]):
             redrawn += 1
             self._world.reset(self.np_random)
         self._camera.reset(self.np_random)
+        if self.options.corruptions.distractor:
+            self._world.place_distractor(self.np_random)
         return self._observation(), self._info() | {"redrawn": redrawn}
 
     def step(self, action: NDArray[Any]) -> tuple[Observation, float, bool, bool, dict[str, Any]]:

@@ -42,7 +42,7 @@ class PushColourOptions(Config):
 class PushCorruptionOptions(Config):
     """What is wrong with the pictures, drawn anew for each episode: to be tested, or to be trained with."""
 
-    distractor: bool = Field(False, description="another cube, magenta, lies on the table")
+    distractor: bool = Field(False, description="another cube, magenta, is seen on the table, and not touched")
     occlusion: float = Field(0.0, ge=0, lt=1, description="side of a grey square that hides a part, of the picture's")
     brightness: float = Field(0.0, ge=0, lt=1, description="largest change, either way, as a share")
     shift: float = Field(0.0, ge=0, description="largest shift of the camera along each axis, m")

@@ -22,6 +22,7 @@ HIDDEN_LINKS = range(-1, 6)
 HAND_LINKS = (6, 8, 9, 10)
 _AWAY = np.array([3.0, 3.0, 5.0])
 _UPRIGHT = np.array([0.0, 0.0, 0.0, 1.0])
+_MAGENTA = np.array([0.9, 0.1, 0.9, 1.0])
 
 
 class PushWorld:
@@ -29,7 +30,7 @@ class PushWorld:
 
     Args:
         colours: of what can be seen.
-        distractor: whether there is another cube.
+        distractor: whether there is another cube, to be seen and not to be touched.
 
     Raises:
         PoiseError: panda-gym is not installed.
@@ -44,7 +45,7 @@ class PushWorld:
         self.client: Any = self.sim.physics_client
         if distractor:
             size = self._task.object_size
-            self.sim.create_box("distractor", np.full(3, size / 2), 1.0, _AWAY, np.array([0.9, 0.1, 0.9, 1.0]))
+            self.sim.create_box("distractor", np.full(3, size / 2), 0.0, _AWAY, _MAGENTA, ghost=True)
         self._paint(colours)
 
     @property
@@ -83,8 +84,14 @@ class PushWorld:
         self._robot.reset()
         self._task.np_random = generator
         self._task.reset()
-        if "distractor" in self.sim._bodies_idx:
-            self._place_distractor(generator)
+
+    def place_distractor(self, generator: np.random.Generator) -> None:
+        """Where it lies in a new episode: on the table, clear of cube and goal."""
+        for _ in range(100):
+            place = np.append(generator.uniform(-0.18, 0.18, 2), self._task.object_size / 2)
+            if min(np.linalg.norm(place - self.cube), np.linalg.norm(place - self.goal)) > 0.08:
+                break
+        self.sim.set_base_pose("distractor", place, _UPRIGHT)
 
     def step(self, action: NDArray[np.floating[Any]]) -> None:
         """0.04 s in which the gripper is asked to move by the action times 5 cm, (3,) in [-1, 1]."""
@@ -98,14 +105,6 @@ class PushWorld:
     def close(self) -> None:
         """Free the simulation."""
         self.sim.close()
-
-    def _place_distractor(self, generator: np.random.Generator) -> None:
-        """On the table, clear of cube and goal."""
-        for _ in range(100):
-            place = np.append(generator.uniform(-0.18, 0.18, 2), self._task.object_size / 2)
-            if min(np.linalg.norm(place - self.cube), np.linalg.norm(place - self.goal)) > 0.08:
-                break
-        self.sim.set_base_pose("distractor", place, _UPRIGHT)
 
     def _paint(self, colours: PushColourOptions) -> None:
         for name, colour in (("object", colours.cube), ("target", colours.goal), ("table", colours.table)):
