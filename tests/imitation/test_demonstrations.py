@@ -144,6 +144,13 @@ def test_data_that_others_laid_out_are_not_gone_on_with(folder: Path) -> None:
     check(Demonstrations(folder).load(), range(5))
 
 
+def test_demonstrations_of_another_task_are_not_added(folder: Path) -> None:
+    before = contents(folder)
+    with pytest.raises(InvalidValueError, match="holds demonstrations of the task '.*', not of 'something else'"):
+        writer(folder, task="something else")
+    assert contents(folder) == before
+
+
 def test_data_that_lie_elsewhere_are_not_gone_on_with(folder: Path) -> None:
     (folder / DATA.format(0)).rename(folder / "data/all.parquet")
     _tell(folder, data_path="data/all.parquet")

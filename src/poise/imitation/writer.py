@@ -159,6 +159,12 @@ class DemonstrationWriter:
                 "episodes in two files of one number, as poise does: others wrote it, or it is damaged, and nothing "
                 "can be added; use another folder"
             )
+        others = sorted({str(task) for row in self._rows for task in row.get("tasks") or ()} - {self._task})
+        if others:
+            raise InvalidValueError(
+                f"{self.folder} holds demonstrations of the task '{others[0]}', not of '{self._task}'; "
+                "use another folder"
+            )
 
     def _place(self) -> dict[str, int]:
         """Of the next file."""
