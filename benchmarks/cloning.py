@@ -113,10 +113,7 @@ def rates(corpus: Corpus, backbone: str, turns: int) -> dict[str, float]:
 
     ours = Cloning(policy("auto"), CloningConfig(batch_size=BATCH), seed=0)
     ways: dict[str, Callable[[], Any]] = {"poise": lambda: ours.learn(corpus)}
-    for kind, network in (
-        (KINDS[0], policy("float32")),
-        (KINDS[1], written_plainly(policy("float32"))),
-    ):
+    for kind, network in zip(KINDS, (policy("float32"), written_plainly(policy("float32"))), strict=True):
         optimizer = torch.optim.Adam(network.parameters(), 1e-3)
         for workers in (0, 1):
             loader = DataLoader(Frames(corpus), BATCH, shuffle=True, num_workers=workers)

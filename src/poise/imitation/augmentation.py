@@ -63,15 +63,13 @@ def augment(pictures: Tensor, config: AugmentationConfig, generator: torch.Gener
 
 def shift(pictures: Tensor, most: int, generator: torch.Generator) -> Tensor:
     """Each of N pictures (..., N, C, H, W) moved by up to `most` whole pixels along each axis, its edges repeated."""
-    height, width = pictures.shape[-2:]
-    rows = pictures.flatten(0, -5) if pictures.ndim > 4 else pictures[None]
-    padded = _with_edges(_with_edges(rows, -2, most), -1, most)
-    moved = torch.empty_like(rows)
-    for number, (down, right) in enumerate(
-        torch.randint(2 * most + 1, (pictures.shape[-4], 2), generator=generator).tolist()
-    ):
-        moved[:, number] = padded[:, number, :, down : down + height, right : right + width]
-    return moved.view_as(pictures)
+    count, _, height, width = pictures.shape[-4:]
+    padded = _with_edges(_with_edges(pictures, -2, most), -1, most)
+    moved = torch.empty_like(pictures)
+    places = torch.randint(2 * most + 1, (count, 2), generator=generator).tolist()
+    for number, (down, right) in enumerate(places):
+        moved[..., number, :, :, :] = padded[..., number, :, down : down + height, right : right + width]
+    return moved
 
 
 def _with_edges(pictures: Tensor, axis: int, width: int) -> Tensor:

@@ -215,9 +215,8 @@ def _episodes_section(run: Run, measured: Mapping[str, Report]) -> Html | None:
     lasting = _is_ballbot(run)  # for as long as an episode goes on, or else it is to bring something about
     seed, episodes = report["summary"]["seed"], report["episodes"]
     told = list(zip(episodes["successes"], episodes["lengths"], episodes["returns"], strict=True))
-    squares = [
-        _square(seed + i, *outcome, "lasted" if lasting else "succeeded after") for i, outcome in enumerate(told)
-    ]
+    succeeded = "lasted" if lasting else "succeeded after"
+    squares = [_square(seed + i, *outcome, succeeded) for i, outcome in enumerate(told)]
     failed = [(seed + i, length) for i, (success, length, _) in enumerate(told) if not success]
     grid = tag("ul", *squares, class_="episodes", aria_label=f"{len(told)} episodes, {len(failed)} of them failed")
     if not failed:

@@ -16,13 +16,15 @@ class Metric(NamedTuple):
     form: str
     factor: float = 1.0
     bounds: tuple[float, float] | None = None
+    is_new: bool = False
+    """Evaluations of before there were tasks that have one lack it."""
 
 
 METRICS = (
     Metric("success_rate", "Success", "{:.0f} %", 100.0, (0.0, 1.0)),
     Metric("return", "Return", "{:.1f}"),
     Metric("speed", "Speed to goal", "{:.2f} m/s"),
-    Metric("distance", "Final distance", "{:.3f} m"),
+    Metric("distance", "Final distance", "{:.3f} m", is_new=True),
     Metric("length", "Time steps", "{:,.0f}"),
 )
 
@@ -109,8 +111,9 @@ def _scale(metric: Metric, measured: Mapping[str, Report]) -> tuple[float, float
 
 
 def _told(report: Report, metric: Metric) -> Mapping[str, float | None]:
-    """Mean, low and high of a metric; a distance is not in evaluations of before there were tasks that have one."""
-    told: Mapping[str, float | None] = report["summary"].get(metric.name, _UNKNOWN if metric.name == "distance" else {})
+    """Mean, low and high of a metric, None of one that is new and not there."""
+    summary = report["summary"]
+    told: Mapping[str, float | None] = summary.get(metric.name, _UNKNOWN) if metric.is_new else summary[metric.name]
     return told
 
 
