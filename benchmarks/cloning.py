@@ -94,7 +94,7 @@ def plain_epoch(policy: ImitationPolicy, optimizer: torch.optim.Optimizer, loade
         action = sample.pop("action")[None]
         valid = torch.ones(action.shape[:2], dtype=torch.bool)
         batch = Batch({name: values[None] for name, values in sample.items()}, action, valid, valid)
-        loss, _ = policy.loss(batch, {}, weighted=True)
+        loss, _ = policy.loss(batch, {}, CloningConfig())
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(policy.parameters(), 1.0)

@@ -30,15 +30,19 @@ SUMMARY = {"policy.backbone.pooling": "summary"}
 RESNET = {"policy.backbone.name": "resnet18"}
 BLIND_TO_STATE = {"policy.observations": "[image]"}
 PLAIN = {"algorithm.augmentation": "{}"}
+TOLD = PLAIN | {"policy.observations": "[state, cube, goal]", "env.options.camera.enabled": "false"}
 STRONG = {"algorithm.augmentation": "{shift: 4, brightness: 0.4, contrast: 0.3, noise: 0.05, erase: 0.3}"}
 WAYS: Mapping[str, tuple[str, Mapping[str, str]]] = {
     "bc": ("bc", {}),
     "act": ("act", {}),
     "dagger": ("dagger", {}),
+    "told where cube and goal are": ("bc", TOLD),
     "no state": ("bc", BLIND_TO_STATE),
     "gru": ("bc", GRU),
     "spherical": ("bc", SPHERICAL),
     "no weights": ("bc", {"algorithm.weighted": "false"}),
+    "dropout": ("bc", {"policy.dropout": "0.3"}),
+    "small delta": ("bc", {"algorithm.huber_delta": "0.1"}),
     "average pooling": ("bc", SUMMARY),
     "no augmentation": ("bc", PLAIN),
     "strong augmentation": ("bc", STRONG),

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from poise.envs.push import PushEnv
 from poise.envs.push.options import PushCameraOptions
 from poise.errors import InvalidValueError
+from poise.policies.push_expert import PushExpert
 
 BLIND: dict[str, Any] = {"camera": {"enabled": False}}
 
@@ -94,10 +95,15 @@ def test_an_episode_ends_at_its_goal_or_when_its_time_is_up() -> None:
     env.close()
 
 
-def middle(image: NDArray[np.uint8], colour: int) -> NDArray[np.float64]:
-    """(row, column) of the pixels in which one colour is more than twice as strong as the others."""
+def pixels(image: NDArray[np.uint8], colour: int) -> NDArray[np.intp]:
+    """(n, 2) rows and columns in which one colour is more than twice as strong as the others."""
     others = image[[other for other in range(3) if other != colour]].max(axis=0)
-    return np.argwhere((image[colour] > 60) & (image[colour] > 2.0 * others)).mean(axis=0)
+    return np.argwhere((image[colour] > 60) & (image[colour] > 2.0 * others))
+
+
+def middle(image: NDArray[np.uint8], colour: int) -> NDArray[np.float64]:
+    """(row, column) in the middle of a colour."""
+    return pixels(image, colour).mean(axis=0)
 
 
 def seen_at(place: NDArray[Any], options: PushCameraOptions) -> NDArray[np.float64]:
@@ -119,6 +125,19 @@ def test_cube_and_goal_are_seen_where_they_are_and_told_apart(env: PushEnv, seed
     for name, colour in (("cube", 2), ("goal", 1)):
         found, expected = middle(observation["image"], colour), seen_at(observation[name], env.options.camera)
         assert np.abs(found - expected).max() < 1.5, name
+
+
+def test_the_hand_hides_neither_cube_nor_goal_for_long(env: PushEnv) -> None:
+    expert, hidden = PushExpert(), []
+    for seed in range(8):
+        observation, _ = env.reset(seed=seed)
+        ended = False
+        while not ended:
+            hidden.append(min(pixels(observation["image"], colour).shape[0] for colour in (1, 2)) < 4)
+            action = expert.act({name: observation[name][None] for name in ("state", "cube", "goal")})[0]
+            observation, _, terminated, truncated, _ = env.step(action)
+            ended = terminated or truncated
+    assert np.mean(hidden) < 0.1
 
 
 def test_a_picture_without_the_arm_shows_the_hand_all_the_same(env: PushEnv) -> None:

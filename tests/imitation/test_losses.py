@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+import scipy.special
 import torch
 from torch import Tensor
 
@@ -69,6 +70,22 @@ def test_angles_that_mean_nothing_do_not_count() -> None:
 
 def test_huber_by_hand() -> None:
     assert huber(torch.tensor([0.0, 0.5, -1.0, 3.0])).tolist() == pytest.approx([0.0, 0.125, 0.5, 2.5])
+    assert huber(torch.tensor([0.05, -0.1, 1.0]), delta=0.1).tolist() == pytest.approx([0.0125, 0.05, 0.95])
+
+
+@pytest.mark.parametrize("delta", [0.05, 0.3, 1.0])
+def test_huber_is_scipys_divided_by_delta(delta: float) -> None:
+    differences = np.linspace(-2.0, 2.0, 101)
+    found = huber(torch.from_numpy(differences), delta).numpy()
+    np.testing.assert_allclose(found, scipy.special.huber(delta, differences) / delta, atol=1e-12)
+
+
+@pytest.mark.parametrize(("delta", "chosen"), [(1.0, 0.1), (1e-3, 0.5)])
+def test_with_a_small_delta_the_majority_is_followed_and_with_a_large_one_the_mean(delta: float, chosen: float) -> None:
+    answers = torch.tensor([0.5, 0.5, 0.5, -0.3, -0.7])  # their mean is 0.1, their median 0.5
+    tried = torch.linspace(-1.0, 1.0, 201)
+    losses = huber(tried[:, None] - answers, delta).mean(dim=1)
+    assert tried[losses.argmin()].item() == pytest.approx(chosen, abs=0.011)
 
 
 def test_the_weighted_loss_by_hand() -> None:

@@ -16,7 +16,7 @@ from poise.imitation import backbones, spherical
 from poise.imitation.act import ACTPolicy, Style, positions
 from poise.imitation.batches import Batch, Corpus
 from poise.imitation.building import build_imitation_policy
-from poise.imitation.config import ActPolicyConfig, CloningPolicyConfig
+from poise.imitation.config import ActPolicyConfig, CloningConfig, CloningPolicyConfig
 from poise.imitation.eyes import Range, Scale, Scales
 from poise.imitation.policy import ImitationPolicy, VisuomotorBCPolicy
 from poise.imitation.reader import LoadedEpisode
@@ -99,7 +99,7 @@ def test_one_trajectory_is_reproduced_open_loop(architecture: str, monkeypatch: 
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 700, 2e-5)
     policy.train()
     for _ in range(700):
-        loss, _ = policy.loss(batch, NOTHING, weighted=True)
+        loss, _ = policy.loss(batch, NOTHING, CloningConfig())
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -121,7 +121,7 @@ def test_actions_of_any_range_are_reproduced(name: str, coordinates: str) -> Non
     policy = build(name, scales, dropout=0.0, coordinates=coordinates)
     optimizer = torch.optim.Adam(policy.parameters(), 2e-3)
     for _ in range(300):
-        loss, _ = policy.loss(batch_for(policy, corpus), NOTHING, weighted=True)
+        loss, _ = policy.loss(batch_for(policy, corpus), NOTHING, CloningConfig())
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -258,7 +258,7 @@ def test_what_pads_a_chunk_says_nothing() -> None:
     losses = []
     for one in (batch, other):
         torch.manual_seed(3)
-        losses.append(policy.loss(one, NOTHING, weighted=True)[0].item())
+        losses.append(policy.loss(one, NOTHING, CloningConfig())[0].item())
     assert losses[0] == pytest.approx(losses[1], rel=1e-6)
 
 
@@ -275,7 +275,7 @@ def test_half_precision_learns_the_same_within_its_rounding() -> None:
     losses = {}
     for precision in ("float32", "bfloat16"):
         policy = build(precision=precision, dropout=0.0).train()
-        losses[precision] = policy.loss(batch_for(policy), NOTHING, weighted=True)[0].item()
+        losses[precision] = policy.loss(batch_for(policy), NOTHING, CloningConfig())[0].item()
     assert losses["bfloat16"] == pytest.approx(losses["float32"], rel=0.05)
     assert losses["bfloat16"] != losses["float32"]
 

@@ -65,7 +65,7 @@ class ACTPolicy(ImitationPolicy):
 
     # --- learning -----------------------------------------------------------------------------------------------------
 
-    def loss(self, batch: Batch, states: States, weighted: bool) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(self, batch: Batch, states: States, config: CloningConfig) -> tuple[Tensor, dict[str, Tensor]]:
         """Of chunks (K, N, A) after histories (T, N, ...); with a latent, its divergence besides."""
         divergence, latent = torch.zeros(()), None
         with self.in_precision():
@@ -76,7 +76,7 @@ class ACTPolicy(ImitationPolicy):
                 )
             outputs = self._decoded(tokens, latent).transpose(0, 1)
         weight = self.config.latent.weight if self.config.latent else 0.0
-        return self.distance(outputs.float(), batch, weighted) + weight * divergence.float(), {}
+        return self.distance(outputs.float(), batch, config) + weight * divergence.float(), {}
 
     # --- acting -------------------------------------------------------------------------------------------------------
 

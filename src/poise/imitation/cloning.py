@@ -94,7 +94,7 @@ class Cloning:
         losses, counts = [], []
         states: dict[str, Tensor] = {}
         for batch in self.policy.batches(corpus, self.config, torch.Generator().manual_seed(self._seed)):
-            loss, states = self.acting_policy.loss(batch, states, self.config.weighted)
+            loss, states = self.acting_policy.loss(batch, states, self.config)
             losses.append(loss)
             counts.append(int(batch.valid.sum()))
         weights = torch.tensor(counts, dtype=torch.float32)
@@ -102,7 +102,7 @@ class Cloning:
 
     def _step(self, batch: Batch, states: States) -> tuple[Tensor, dict[str, Tensor]]:
         """One of the optimiser's."""
-        loss, states = self.policy.loss(batch, states, self.config.weighted)
+        loss, states = self.policy.loss(batch, states, self.config)
         self._optimizer.zero_grad()
         loss.backward()
         clip_grad_norm_(self.policy.parameters(), self.config.max_grad_norm)

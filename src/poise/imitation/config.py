@@ -120,6 +120,12 @@ class CloningConfig(Config):
     weight_decay: float = Field(1e-4, ge=0, description="of AdamW")
     max_grad_norm: float = Field(1.0, gt=0, description="longest gradient; longer ones are scaled down")
     weighted: bool = Field(True, description="weigh an action a by 1 + 2 |a|")
+    huber_delta: float = Field(
+        1.0,
+        gt=0,
+        description="errors count squared up to it, and as they are beyond; where an expert does now this, now that in "
+        "what looks alike, a small one chooses, and a large one does something in between",
+    )
     averaging: float = Field(
         0.99, ge=0, lt=1, description="of the weights that act: share of their running average that a step keeps"
     )

@@ -9,9 +9,13 @@ from torch.nn.functional import smooth_l1_loss
 from poise.imitation import spherical
 
 
-def huber(differences: Tensor) -> Tensor:
-    """Of each number: x^2 / 2 up to 1, |x| - 1/2 beyond (Huber, 1964, with delta = 1)."""
-    return smooth_l1_loss(differences, torch.zeros_like(differences), reduction="none")
+def huber(differences: Tensor, delta: float = 1.0) -> Tensor:
+    """Of each number: x^2 / (2 delta) up to delta, |x| - delta / 2 beyond (Huber, 1964, divided by delta).
+
+    Its minimum over several answers to one question is their mean if they are within delta of each other, and close
+    to their median if not.
+    """
+    return smooth_l1_loss(differences, torch.zeros_like(differences), reduction="none", beta=delta)
 
 
 def magnitude_weights(actions: Tensor) -> Tensor:
@@ -20,7 +24,13 @@ def magnitude_weights(actions: Tensor) -> Tensor:
 
 
 def cloning_loss(
-    outputs: Tensor, actions: Tensor, valid: Tensor | None = None, weighted: bool = True, is_spherical: bool = False
+    outputs: Tensor,
+    actions: Tensor,
+    valid: Tensor | None = None,
+    *,
+    weighted: bool = True,
+    delta: float = 1.0,
+    is_spherical: bool = False,
 ) -> Tensor:
     """How far outputs are from an expert's actions: the mean of w huber(difference) over the numbers that count.
 
@@ -29,6 +39,7 @@ def cloning_loss(
         actions: (..., A) the expert's.
         valid: (...) bool, which of them are there and no padding; all by default.
         weighted: by `magnitude_weights`; otherwise w = 1.
+        delta: of `huber`.
         is_spherical: in which coordinates.
     """
     if is_spherical:
@@ -38,4 +49,4 @@ def cloning_loss(
     if valid is not None:
         counts = counts & valid.unsqueeze(-1)
     weights = magnitude_weights(actions) if weighted else 1.0
-    return (weights * huber(found) * counts).sum() / counts.sum().clamp(min=1)
+    return (weights * huber(found, delta) * counts).sum() / counts.sum().clamp(min=1)

@@ -80,7 +80,7 @@ class ImitationPolicy(nn.Module, ABC):
         """Every demonstration once, as it learns from them."""
 
     @abstractmethod
-    def loss(self, batch: Batch, states: States, weighted: bool) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(self, batch: Batch, states: States, config: CloningConfig) -> tuple[Tensor, dict[str, Tensor]]:
         """How far it is from an expert, and what it remembers after the batch."""
 
     @abstractmethod
@@ -99,10 +99,17 @@ class ImitationPolicy(nn.Module, ABC):
         """Actions (..., A) in [-1, 1], as they are learned."""
         return (actions - self.middle) / self.reach
 
-    def distance(self, outputs: Tensor, batch: Batch, weighted: bool) -> Tensor:
+    def distance(self, outputs: Tensor, batch: Batch, config: CloningConfig) -> Tensor:
         """The loss of what a head says (K, N, outputs)."""
         said = outputs if self.is_spherical else outputs.tanh()
-        return cloning_loss(said, self.in_reach(batch.actions), batch.valid, weighted, self.is_spherical)
+        return cloning_loss(
+            said,
+            self.in_reach(batch.actions),
+            batch.valid,
+            weighted=config.weighted,
+            delta=config.huber_delta,
+            is_spherical=self.is_spherical,
+        )
 
     def in_precision(self) -> Any:
         """A context in which it multiplies in the precision that it learns in."""
@@ -135,13 +142,13 @@ class VisuomotorBCPolicy(ImitationPolicy):
         lanes = min(max(config.batch_size // config.window, 1), corpus.episodes)
         return corpus.streams(lanes, config.window, generator)
 
-    def loss(self, batch: Batch, states: States, weighted: bool) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(self, batch: Batch, states: States, config: CloningConfig) -> tuple[Tensor, dict[str, Tensor]]:
         """Over windows (T, N) of demonstrations, or single decisions (1, N), which remember nothing."""
         with self.in_precision():
             features = self._features(batch.observation, 2)
             found, after = self._remembered(features, states, batch.starts)
             outputs = self.head(found)
-        return self.distance(outputs.float(), batch, weighted), {name: state.detach() for name, state in after.items()}
+        return self.distance(outputs.float(), batch, config), {name: state.detach() for name, state in after.items()}
 
     @torch.no_grad()
     def infer(self, observation: Mapping[str, Any], states: States) -> tuple[Tensor, dict[str, Tensor]]:

@@ -58,6 +58,7 @@ class CloningRunConfig(TrainingConfig):
     """A training run that learns from demonstrations; a step is an epoch."""
 
     total_steps: int = Field(40, ge=1, description="epochs: how often each demonstration is learned from")
+    stop_at: int | None = Field(None, ge=1, description="stop early, after so many epochs; by default after all")
     demonstrations: DemonstrationsConfig = Field(description="what is learned from")
     env: ActingConfig = ActingConfig()
     dagger: DaggerConfig | None = Field(

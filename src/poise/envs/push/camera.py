@@ -11,8 +11,10 @@ from poise.envs.push.options import PushCameraOptions, PushCorruptionOptions
 from poise.envs.push.world import HIDDEN_LINKS, PushWorld
 
 Picture = NDArray[np.uint8]
-_LIGHT = (0.5, 0.5, 2.0)
+_LIGHT = (-1.0, -0.5, 2.0)
 _GREY = 128
+_FURTHER = 1.6
+"""How far away people look from, in the camera's distances."""
 
 
 class PushCamera:
@@ -50,16 +52,16 @@ class PushCamera:
     def film(self, size: int) -> Picture:
         """(size, size, 3) for people: from further away, with the arm, and nothing wrong."""
         self._show_arm(True)
-        seen = self._shot(size, size, distance=1.1, shift=np.zeros(3))
+        seen = self._shot(size, size, further=_FURTHER, shift=np.zeros(3))
         self._show_arm(self._options.arm)
         return seen
 
-    def _shot(self, height: int, width: int, distance: float | None = None, shift: Any = None) -> Picture:
+    def _shot(self, height: int, width: int, further: float = 1.0, shift: Any = None) -> Picture:
         """(height, width, 3)."""
         client, options = self._world.client, self._options
         target = np.asarray(options.target) + (self._shift if shift is None else shift)
         view = client.computeViewMatrixFromYawPitchRoll(
-            target.tolist(), distance or options.distance, options.yaw, options.pitch, 0.0, 2
+            target.tolist(), further * options.distance, options.yaw, options.pitch, 0.0, 2
         )
         lens = client.computeProjectionMatrixFOV(options.field_of_view, width / height, 0.05, 10.0)
         *_, seen, _, _ = client.getCameraImage(

@@ -14,16 +14,16 @@ Colour = tuple[float, float, float]
 
 
 class PushCameraOptions(Config):
-    """The camera, near the table, in front of the arm and looking down at it."""
+    """The camera, beside the arm and over its shoulder, from where the hand hides the cube and its goal least."""
 
     enabled: bool = Field(True, description="add its picture to the observation as 'image'")
     height: int = Field(84, ge=8, le=1024, description="of the picture, pixels")
     width: int = Field(84, ge=8, le=1024, description="of the picture, pixels")
-    distance: float = Field(0.6, gt=0.1, description="from what it looks at, m")
-    yaw: float = Field(90.0, description="about the vertical, degrees; 90 faces the arm")
-    pitch: float = Field(-45.0, ge=-90, le=90, description="degrees; -90 looks straight down")
-    field_of_view: float = Field(50.0, gt=0, lt=170, description="vertical, degrees")
-    target: tuple[float, float, float] = Field((0.0, 0.0, 0.0), description="what it looks at, world frame, m")
+    distance: float = Field(0.8, gt=0.1, description="from what it looks at, m")
+    yaw: float = Field(-45.0, description="about the vertical, degrees; 90 faces the arm, -90 looks as it does")
+    pitch: float = Field(-25.0, ge=-90, le=90, description="degrees; -90 looks straight down")
+    field_of_view: float = Field(37.0, gt=0, lt=170, description="vertical, degrees")
+    target: tuple[float, float, float] = Field((-0.05, -0.05, 0.03), description="what it looks at, world frame, m")
     arm: bool = Field(
         False,
         description="draw the whole arm and not its hand alone, which takes five times as long, mostly off picture",
