@@ -36,6 +36,7 @@ WAYS: Mapping[str, tuple[str, Mapping[str, str]]] = {
     "bc": ("bc", {}),
     "act": ("act", {}),
     "dagger": ("dagger", {}),
+    "bc, twice as long": ("bc", {"total_steps": "80"}),
     "told where cube and goal are": ("bc", TOLD),
     "no state": ("bc", BLIND_TO_STATE),
     "gru": ("bc", GRU),
