@@ -24,10 +24,13 @@ from poise.policies.actor_critic import Shapes
 class ACTPolicy(ImitationPolicy):
     """ACT (Zhao et al., arXiv 2304.13705), over a history of observations.
 
-        pictures ─► backbone ─┬► a token for each place ┐
-                              └► spatial softmax ─► one ┤            learned queries, one for each action
-        state ─► a token ───────────────────────────────┼─► encoder ─────────► decoder ─► head ─► chunk of actions
-        (latent: the style of the chunk) ─► a token ────┘
+        pictures ─► backbone ─┬► a token for each place ──────┐
+                              └► spatial softmax ─┐           │      learned queries, one for each action
+        state ────────────────────────────────────┴► a token ─┼─► encoder ─► decoder ─► head ─► chunk of actions
+        (latent: the style of the chunk) ─► a token ──────────┘
+
+    Where things are and what is felt share a token, made by a perceptron, for what counts is often where one is to
+    the other.
 
     Tokens know by sines and cosines which observation of the history they are of, and by what is learned for each place
     of each camera where they are seen; so that a place and a moment are not taken for another place and another moment.
@@ -39,14 +42,13 @@ class ACTPolicy(ImitationPolicy):
         super().__init__(shapes, action_width, config, scales)
         width = config.width
         self.seen = nn.ModuleDict({name: nn.Linear(eye.channels, width) for name, eye in self.eyes.items()})  # type: ignore[arg-type]
-        self.located = nn.ModuleDict(
-            {name: nn.Linear(eye.width, width) for name, eye in self.eyes.items() if eye.pool is not None}  # type: ignore[arg-type]
-        )
+        known = sum(eye.width for eye in self.eyes.values() if eye.pool is not None)  # type: ignore[misc]
+        known += self.body.width if self.body is not None else 0
+        self.known = MlpModel(known, config.feedforward, width) if known else None
         tokens = {key: eye.count_tokens(config.grid) for key, eye in self.eyes.items()}  # type: ignore[operator]
         self.places = nn.ParameterDict(
             {key: nn.Parameter(0.02 * torch.randn(count, width)) for key, count in tokens.items()}
         )
-        self.felt = nn.Linear(self.body.width, width) if self.body is not None else None
         layer = {"dim_feedforward": config.feedforward, "dropout": config.dropout, "batch_first": True}
         encoder = nn.TransformerEncoderLayer(width, config.num_heads, norm_first=True, **layer)  # type: ignore[arg-type]
         self.encoder = nn.TransformerEncoder(
@@ -134,14 +136,16 @@ class ACTPolicy(ImitationPolicy):
 
     def _tokens(self, observation: Mapping[str, Tensor], leading: int) -> Tensor:
         """Components (..., shape) to tokens (..., P, D) of single observations."""
-        parts = []
+        parts, known = [], []
         for key, name in self.cameras.items():
             places, where = self.eyes[key].tokens(observation[name], self.config.grid)  # type: ignore[operator]
             parts.append(self.seen[key](places) + self.places[key])
             if where is not None:
-                parts.append(self.located[key](where).unsqueeze(-2))
-        if self.felt is not None and self.body is not None:
-            parts.append(self.felt(self.body(observation, leading)).unsqueeze(-2))
+                known.append(where)
+        if self.body is not None:
+            known.append(self.body(observation, leading))
+        if self.known is not None:
+            parts.append(self.known(torch.cat(known, dim=-1)).unsqueeze(-2))
         return torch.cat(parts, dim=-2)
 
     def _decoded(self, tokens: Tensor, latent: Tensor | None) -> Tensor:
