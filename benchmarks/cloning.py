@@ -36,6 +36,7 @@ from poise.nn.deep_convolution import DeepConv2d
 from poise.nn.dropout import Dropout
 
 BATCH = 64
+LEARNS = CloningConfig(batch_size=BATCH)
 KINDS = ("plain loop", "written plainly")
 """Of loops that one would write."""
 
@@ -94,7 +95,7 @@ def plain_epoch(policy: ImitationPolicy, optimizer: torch.optim.Optimizer, loade
         action = sample.pop("action")[None]
         valid = torch.ones(action.shape[:2], dtype=torch.bool)
         batch = Batch({name: values[None] for name, values in sample.items()}, action, valid, valid)
-        loss, _ = policy.loss(batch, {}, CloningConfig())
+        loss, _ = policy.loss(batch, {}, LEARNS)
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(policy.parameters(), 1.0)
@@ -111,7 +112,7 @@ def rates(corpus: Corpus, backbone: str, turns: int) -> dict[str, float]:
             corpus.shapes, corpus.actions.shape[1], parse(CloningPolicyConfig, settings), corpus.scales()
         )
 
-    ours = Cloning(policy("auto"), CloningConfig(batch_size=BATCH), seed=0)
+    ours = Cloning(policy("auto"), LEARNS, seed=0)
     ways: dict[str, Callable[[], Any]] = {"poise": lambda: ours.learn(corpus)}
     for kind, network in zip(KINDS, (policy("float32"), written_plainly(policy("float32"))), strict=True):
         optimizer = torch.optim.Adam(network.parameters(), 1e-3)
