@@ -1,26 +1,57 @@
 """Studies of many trainings: each a run of its own, trained once, judged once, gone on with where it stopped."""
 
 import argparse
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 import numpy as np
 
+from poise.errors import InvalidValueError
 from poise.training.cloning_config import AnyRunConfig
 from poise.training.comparison import contender, load_comparison, measure, save_comparison
 from poise.training.logging import read_progress
 from poise.training.runs import resume_run, start_run
 from poise.training.stopwatch import SECONDS
-from poise.training.trained import is_run
+from poise.training.trained import CONFIG, read_config
 
 JUDGED = "unseen.json"
 
 
 def train(config: AnyRunConfig, folder: Path) -> None:
-    """One run, or what is left of it."""
-    (resume_run(folder) if is_run(folder) else start_run(config, folder)).train()
+    """One run, or what is left of it.
+
+    Raises:
+        InvalidValueError: what is there was begun with other settings.
+    """
+    check_same(config, folder)
+    (resume_run(folder) if (folder / CONFIG).exists() else start_run(config, folder)).train()
+
+
+def check_same(config: AnyRunConfig, folder: Path) -> None:
+    """Refuse a run of another configuration, whose results would be told as this one's.
+
+    Raises:
+        InvalidValueError: the folder holds one.
+    """
+    if not (folder / CONFIG).exists():
+        return
+    different = next(_differences(read_config(folder).model_dump(), config.model_dump()), None)
+    if different is not None:
+        raise InvalidValueError(
+            f"{folder} was begun with {different}; remove it, choose another '--folder', or leave it out by '--only'"
+        )
+
+
+def _differences(there: Mapping[str, Any], asked: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """Settings that are others, each with both values."""
+    for name in {**asked, **there}:
+        found, expected = there.get(name), asked.get(name)
+        if isinstance(found, Mapping) and isinstance(expected, Mapping):
+            yield from _differences(found, expected, f"{prefix}{name}.")
+        elif found != expected:
+            yield f"{prefix}{name} {found!r}, not {expected!r}"
 
 
 def judge(folder: Path, episodes: int, seed: int) -> dict[str, Any]:
@@ -52,6 +83,11 @@ def add_options(parser: argparse.ArgumentParser, ways: Mapping[str, Any], folder
     parser.add_argument("--json", type=Path, help="file for the results")
 
 
+def _place(folder: Path, way: str, seed: int) -> Path:
+    """Of a way's run."""
+    return folder / way.replace(", ", "_").replace(" ", "_") / str(seed)
+
+
 def study(
     options: argparse.Namespace,
     configured: Callable[[str, int], AnyRunConfig],
@@ -63,12 +99,21 @@ def study(
         options: see `add_options`.
         configured: the run of a way and a seed.
         shown: what a row tells of the summaries of all seeds, between the way's name and the minutes.
+
+    Raises:
+        InvalidValueError: a run that is there was begun with other settings; nothing was trained then.
     """
+    planned = {
+        way: {_place(options.folder, way, seed): configured(way, seed) for seed in options.seeds}
+        for way in options.only
+    }
+    for runs in planned.values():
+        for folder, config in runs.items():
+            check_same(config, folder)
     rows, results = [], {}
-    for way in options.only:
-        folders = [options.folder / way.replace(", ", "_").replace(" ", "_") / str(seed) for seed in options.seeds]
-        for seed, folder in zip(options.seeds, folders, strict=True):
-            train(configured(way, seed), folder)
+    for way, folders in planned.items():
+        for folder, config in folders.items():
+            train(config, folder)
         found = [judge(folder, options.episodes, options.seed) for folder in folders]
         took = fmean(map(minutes, folders))
         results[way] = {"seeds": found, "minutes": took}

@@ -24,8 +24,10 @@ from poise.cli import VERBS, main
 from poise.cli_help import Parser, describe_settings
 from poise.config import load_yaml
 from poise.envs import BallbotOptions
+from poise.envs.push import PushOptions
 from poise.perception import ImageDatasetWriter, load_encoder
 from poise.perception.pretrain import Epoch
+from poise.policies.baselines import BASELINES
 from poise.training.config import RunConfig
 
 TINY = """
@@ -292,6 +294,16 @@ def test_help_lists_every_key_with_type_default_and_meaning(capsys: pytest.Captu
     for key in [*leaves(RunConfig()), *(f"env.options.{key}" for key in leaves(BallbotOptions()))]:
         assert f"  --{key} " in text
     assert max(map(len, lines)) <= 130
+
+
+@pytest.mark.parametrize("verb", ["evaluate", "play"])
+def test_help_names_whoever_can_act_and_what_can_be_chosen_of_worlds(
+    verb: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = told(capsys, [verb, "--help"])
+    assert f"baselines: {', '.join(BASELINES)}\n" in text
+    for key in [*leaves(BallbotOptions()), *leaves(PushOptions())]:
+        assert f"  --env.options.{key} " in text
 
 
 def leaves(config: object, prefix: str = "") -> list[str]:

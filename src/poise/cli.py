@@ -47,7 +47,7 @@ VERBS = {
         "poise evaluate runs/demo/run --episodes 100 --baselines --json evaluation.json\n"
         "poise evaluate models/ballbot --env.options.terrain.height 0.2\n"
         "poise evaluate pid",
-        learning.world_settings,
+        learning.rival_settings,
     ),
     "inspect": Verb(
         learning.inspect,
@@ -63,7 +63,7 @@ VERBS = {
         learning.play_options,
         "make a video of a policy",
         "poise play runs/demo/run --out robot.mp4 --seconds 20",
-        learning.world_settings,
+        learning.rival_settings,
     ),
     "collect": Verb(
         data.collect,

@@ -21,18 +21,29 @@ def train_options(parser: Parser) -> None:
 
 
 def train_settings() -> str:
-    from poise.envs import BallbotOptions
     from poise.training.cloning_config import CloningRunConfig
     from poise.training.config import RunConfig
 
-    ballbot = "env.options: for poise/Ballbot-v0; other environments have their own"
     imitates = "settings of a CONFIG that names demonstrations to learn from, and no rewards:"
     told = [
         describe_settings(RunConfig, title="settings, each replacing what CONFIG says (defaults in brackets):"),
-        describe_settings(BallbotOptions, "env.options.", ballbot),
+        _env_options("env.options: for poise/Ballbot-v0; other environments have their own"),
         describe_settings(CloningRunConfig, title=imitates),
     ]
     return "\n\n".join(dict.fromkeys("\n\n".join(told).split("\n\n")))  # what both have is told once
+
+
+def _env_options(ballbots: str) -> str:
+    """Of ballbots, under a title, and of the push task."""
+    from poise.envs import BallbotOptions
+    from poise.envs.push import PushOptions
+
+    return "\n\n".join(
+        [
+            describe_settings(BallbotOptions, "env.options.", ballbots),
+            describe_settings(PushOptions, "env.options.", "env.options: for poise/Push-v0"),
+        ]
+    )
 
 
 def train(options: argparse.Namespace) -> int:
@@ -60,17 +71,20 @@ def _opening_words(folder: Path, step: int) -> str:
 
 
 def policy_options(parser: Parser) -> None:
-    parser.add_argument(
-        "policy", metavar="POLICY", help="a run, a checkpoint, 'lqr', 'pid', 'do-nothing', a mutex.yaml"
-    )
+    parser.add_argument("policy", metavar="POLICY", help="a run, a checkpoint, a baseline (see below), a mutex.yaml")
     parser.add_argument("--config", metavar="FILE", type=Path, help="take the environment from this run configuration")
 
 
-def world_settings() -> str:
-    from poise.envs import BallbotOptions
+def rival_settings() -> str:
+    from poise.policies.baselines import BASELINES
 
-    title = "settings of a ballbot's environment, each replacing the policy's own (in brackets the data sheet's):"
-    return describe_settings(BallbotOptions, "env.options.", title)
+    return f"baselines: {', '.join(BASELINES)}\n\n{world_settings()}"
+
+
+def world_settings() -> str:
+    return _env_options(
+        "settings of a ballbot's environment, each replacing the policy's own (in brackets the data sheet's):"
+    )
 
 
 def evaluate_options(parser: Parser) -> None:

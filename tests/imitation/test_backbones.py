@@ -1,15 +1,12 @@
 """Backbones: parameter counts and names as published, and forward passes written out by hand."""
 
-from pathlib import Path
-
 import pytest
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional
 
-from poise.errors import InvalidValueError, MissingFileError, PoiseError
-from poise.imitation.backbones import ResNet18, SmallCnn, SpatialSoftmax, VitB16, build_backbone, load_published
+from poise.errors import InvalidValueError
+from poise.imitation.backbones import ResNet18, SmallCnn, SpatialSoftmax, VitB16, build_backbone
 
 SMALL = (32, 2, 4, 64)
 """Of a vision transformer: features, blocks, heads, hidden features."""
@@ -116,49 +113,6 @@ def test_spatial_softmax_by_hand() -> None:
     assert SpatialSoftmax()(places)[0].tolist() == pytest.approx([1.0, -0.5, -1.0, 1.0], abs=1e-5)
 
 
-def _as_published(key: str) -> str:
-    """By the name in resnet18-f37072fd.pth and vit_b_16-c867db91.pth."""
-    return key.replace("mlp.0.", "mlp.linear_1.").replace("mlp.3.", "mlp.linear_2.")
-
-
-@pytest.mark.parametrize("kind", ["resnet18", "vit"])
-@pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
-def test_published_weights_are_taken(tmp_path: Path, kind: str, suffix: str) -> None:
-    torch.manual_seed(1)
-    source = ResNet18(published=True) if kind == "resnet18" else VitB16(224, 224, size=SMALL)
-    state = {**source.state_dict(), ("fc.weight" if kind == "resnet18" else "heads.head.weight"): torch.zeros(3, 3)}
-    path = tmp_path / f"weights{suffix}"
-    published = {_as_published(key): value for key, value in state.items() if "num_batches_tracked" not in key}
-    save_file(published, path) if suffix == ".safetensors" else torch.save(published, path)
-    torch.manual_seed(2)
-    target = ResNet18(published=True) if kind == "resnet18" else VitB16(80, 112, size=SMALL)
-    load_published(target, path)
-    taken = target.state_dict()
-    same = [key for key in taken if key != "encoder.pos_embedding"]
-    assert all(torch.equal(taken[key], state[key]) for key in same)
-    if kind == "vit":
-        before, after = state["encoder.pos_embedding"], taken["encoder.pos_embedding"]
-        assert after.shape == (1, 1 + 5 * 7, 32)
-        corners = [before[0, 1 + place] for place in (0, 13, 14 * 13, 14 * 14 - 1)]
-        found = [after[0, 1 + place] for place in (0, 6, 7 * 4, 7 * 5 - 1)]
-        assert torch.stack(found) == pytest.approx(torch.stack(corners), abs=1e-6)  # corners stay corners
-        assert torch.equal(before[0, 0], after[0, 0])
-
-
-def test_weights_that_are_none_or_of_something_else(tmp_path: Path) -> None:
-    network = ResNet18(published=True)
-    before = {key: value.clone() for key, value in network.state_dict().items()}
-    with pytest.raises(MissingFileError, match="published weights"):
-        load_published(network, tmp_path / "nothing.pth")
-    (tmp_path / "text.pth").write_text("no weights")
-    with pytest.raises(PoiseError, match="cannot be read as weights"):
-        load_published(network, tmp_path / "text.pth")
-    torch.save({"epoch": 3}, tmp_path / "other.pth")
-    with pytest.raises(PoiseError, match="holds no weights"):
-        load_published(network, tmp_path / "other.pth")
-    torch.save(SmallCnn().state_dict(), tmp_path / "cnn.pth")
-    with pytest.raises(InvalidValueError, match="of another network than ResNet18"):
-        load_published(network, tmp_path / "cnn.pth")
-    assert all(torch.equal(before[key], value) for key, value in network.state_dict().items())
+def test_a_vision_transformer_needs_a_patch() -> None:
     with pytest.raises(InvalidValueError, match="at least 16x16 pixels, got 12x84"):
         build_backbone("vit_b_16", (3, 12, 84))

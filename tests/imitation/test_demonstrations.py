@@ -209,6 +209,13 @@ def _ragged(path: Path) -> None:
     parquet.write_table(table.set_column(table.column_names.index("action"), "action", pyarrow.array(actions)), path)
 
 
+def _with_pictures(path: Path, change: Any) -> None:
+    """Stored as `change` makes them of their bytes."""
+    table = parquet.read_table(path)
+    stored = pyarrow.array([change(row["bytes"]) for row in table["observation.image"].to_pylist()])
+    parquet.write_table(table.set_column(0, "observation.image", stored), path)
+
+
 DAMAGES: dict[str, tuple[Any, list[int], str]] = {
     "a file cut short": (_truncate, [0, 1, 4], "is damaged"),
     "a file that is gone": (Path.unlink, [0, 1, 4], "no such file"),
@@ -217,7 +224,27 @@ DAMAGES: dict[str, tuple[Any, list[int], str]] = {
     "a picture that is none": (
         lambda path: _rewrite(path, observation__image=lambda n, old: {"bytes": b"x", "path": None} if n == 9 else old),
         [0, 1, 2, 4],
-        "a picture of observation.image is damaged",
+        "a picture of observation.image is damaged (it is of no known format)",
+    ),
+    "a picture that is missing": (
+        lambda path: _rewrite(path, observation__image=lambda n, old: None if n == 9 else old),
+        [0, 1, 2, 4],
+        "a picture of observation.image is missing",
+    ),
+    "a picture that is nowhere": (
+        lambda path: _rewrite(path, observation__image=lambda n, old: dict.fromkeys(old) if n == 9 else old),
+        [0, 1, 2, 4],
+        "a picture of observation.image is missing",
+    ),
+    "pictures that are bare bytes": (
+        lambda path: _with_pictures(path, lambda content: content),
+        [0, 1, 4],
+        "a picture of observation.image is bytes, expected a struct of bytes and path",
+    ),
+    "pictures that are text": (
+        lambda path: _with_pictures(path, lambda content: {"bytes": "picture", "path": None}),
+        [0, 1, 4],
+        "a picture of observation.image is str, expected a struct of bytes and path",
     ),
     "actions that are no numbers": (
         lambda path: _rewrite(path, action=lambda n, old: [float("nan"), 0.0] if n == 0 else old),
@@ -258,10 +285,38 @@ def test_damage_costs_the_episodes_it_is_in(folder: Path, damage: str) -> None:
 
 def test_a_description_that_is_damaged_costs_its_episodes(folder: Path) -> None:
     _truncate(folder / EPISODES.format(0))
-    with pytest.warns(UserWarning, match="is damaged"):
-        demonstrations = Demonstrations(folder)
-    with pytest.warns(UserWarning, match="nothing describes it"):
-        check(demonstrations.load(), [2, 3, 4])
+    said = "episodes 0-1: nothing describes it; .*chunk-000/file-000.parquet is damaged"
+    with pytest.warns(UserWarning, match=said):
+        check(Demonstrations(folder).load(), [2, 3, 4])
+
+
+def test_every_episode_that_is_left_out_is_named_with_the_reason(folder: Path) -> None:
+    writer(folder).write([demonstration(number) for number in range(5, 12)])
+    for number, of in ((0, {0: None}), (2, {0: None}), (3, {0: 0, 2: None, 3: None, 4: None, 6: None})):
+        path = folder / EPISODES.format(number)
+        rows = parquet.read_table(path).to_pylist()
+        for row, length in of.items():
+            rows[row]["length"] = length
+        parquet.write_table(pyarrow.Table.from_pylist(rows), path)
+    with pytest.warns(UserWarning, match="are left out") as told:
+        Demonstrations(folder, ["state"]).load()
+    assert str(told[0].message) == (
+        f"7 of the demonstrations in {folder} are left out (episodes 0, 4, 7-9, 11: its description tells no length; "
+        "episode 5: it has 0 frames, expected 1 or more)"
+    )
+    with pytest.raises(PoiseError, match=r"can be used: episodes 8-9: its description tells no length$"):
+        Demonstrations(folder).load([8, 9])
+
+
+def test_damage_that_nobody_asked_for_is_not_warned_of(folder: Path, recwarn: pytest.WarningsRecorder) -> None:
+    _truncate(folder / EPISODES.format(2))
+    check(Demonstrations(folder).load(range(4)), range(4))
+    path = folder / EPISODES.format(1)
+    _rewrite(path, length=lambda n, old: 0)
+    demonstrations = Demonstrations(folder)
+    check(demonstrations.load(range(2)), range(2))
+    assert sorted(demonstrations.damaged) == [2, 3, 4]
+    assert not recwarn.list
 
 
 @pytest.mark.parametrize(
@@ -331,6 +386,44 @@ def test_features_may_tell_of_channels_first(folder: Path, channels: str) -> Non
     assert Demonstrations(folder, size=(6, 8)).load([0])[0].observation["image"].shape == (4, 3, 6, 8)
 
 
+@pytest.mark.parametrize(
+    ("changes", "known"),
+    [
+        ({"data_path": "data/chunk-{episode_chunk:03d}/{episode_index:06d}.parquet"}, "{chunk_index}, {file_index}"),
+        ({"data_path": "data/{video_key}.parquet"}, "{chunk_index}, {file_index}"),
+        ({"data_path": "data/{}.parquet"}, "{chunk_index}, {file_index}"),
+        ({"data_path": "data/{file_index:s}.parquet"}, "{chunk_index}, {file_index}"),
+        ({"video_path": "{video_key}/{episode_index}.mp4"}, "{chunk_index}, {file_index}, {video_key}"),
+        ({"video_path": "{video_key:03d}.mp4"}, "{chunk_index}, {file_index}, {video_key}"),
+    ],
+)
+def test_patterns_of_paths_that_cannot_be_filled_in(folder: Path, changes: dict[str, str], known: str) -> None:
+    _tell(folder, **changes)
+    ((name, pattern),) = changes.items()
+    with pytest.raises(InvalidValueError) as refused:
+        Demonstrations(folder)
+    said = f"{folder}/meta/info.json: {name} must have no placeholders but {known}, got '{pattern}'"
+    assert str(refused.value) == said
+
+
+@pytest.mark.parametrize("shape", [(2, 12, 16), (4, 12, 16), (12, 16, 4)])
+def test_pictures_of_other_channels_are_neither_written_nor_read(folder: Path, shape: tuple[int, ...]) -> None:
+    said = rf"the picture 'image' must have one channel or three to be kept, got {shape[0]} of shape \({shape[0]}, "
+    with pytest.raises(InvalidValueError, match=said):
+        writer(folder / "more", components=COMPONENTS | {"image": shape})
+    assert not (folder / "more").exists()
+    _tell_of_image(folder, shape=[*shape[1:], shape[0]])
+    with pytest.raises(InvalidValueError, match=said):
+        Demonstrations(folder)
+    assert len(Demonstrations(folder, ["state"]).load()) == 5
+
+
+def test_grey_pictures_are_read_as_written(tmp_path: Path) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (4, 1, 12, 16)).astype(np.uint8)
+    writer(tmp_path, components={"image": (1, 12, 16)}).write([Demonstration({"image": image}, np.zeros((4, 2)))])
+    assert (Demonstrations(tmp_path).load()[0].observation["image"] == image).all()
+
+
 def test_a_picture_of_two_dimensions_is_refused(folder: Path) -> None:
     _tell_of_image(folder, shape=[12, 16])
     with pytest.raises(InvalidValueError, match=r"must be \(height, width, channels\), got \(12, 16\)"):
@@ -396,6 +489,21 @@ def test_videos_are_read_as_pictures_are(folder: Path, feature: dict[str, Any]) 
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(PoiseError, match=r"file-000.mp4 is damaged"):
         Demonstrations(folder).load()
+
+
+def test_a_grey_video_has_one_channel(folder: Path) -> None:
+    _with_videos(folder, ["image"], shape=[16, 16, 1])
+    demonstrations = Demonstrations(folder, ["image"])
+    assert demonstrations.components == {"image": (1, 16, 16)}
+    for one, ramp in zip(demonstrations.load(), RAMPS, strict=True):
+        assert one.observation["image"].shape == (len(ramp), 1, 16, 16)
+        assert np.abs(one.observation["image"].astype(int) - ramp.transpose(0, 3, 1, 2)[:, :1]).max() <= 6
+
+
+def test_a_video_of_another_size_costs_its_episodes(folder: Path) -> None:
+    _with_videos(folder, ["image"], shape=[24, 24, 3])
+    with pytest.raises(PoiseError, match=r"episodes 0-4: .*file-000.mp4 has frames of 16x16 pixels, expected 24x24$"):
+        Demonstrations(folder, ["image"], size=(8, 8)).load()
 
 
 def test_each_of_many_videos_is_decoded_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

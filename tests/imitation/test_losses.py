@@ -97,6 +97,8 @@ def test_the_weighted_loss_by_hand() -> None:
     valid = torch.tensor([True, False])
     assert cloning_loss(outputs, actions, valid).item() == pytest.approx(3 * 0.125 / 3)
     assert cloning_loss(outputs, actions, torch.zeros(2, dtype=torch.bool)).item() == 0.0
+    halved = torch.tensor([1.0, 0.5])
+    assert cloning_loss(outputs, actions, halved).item() == pytest.approx((3 * 0.125 + 0.5 * 1.5) / (3 * 1.5))
 
 
 @pytest.mark.parametrize("is_spherical", [False, True])

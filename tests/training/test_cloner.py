@@ -16,6 +16,7 @@ from poise.imitation import Demonstration, DemonstrationWriter
 from poise.imitation.backbones import ResNet18
 from poise.imitation.batches import Batch
 from poise.imitation.cloning import Cloning
+from poise.imitation.policy import ImitationPolicy
 from poise.policies.baselines import do_nothing
 from poise.training.checkpoint import latest_checkpoint
 from poise.training.cloner import Cloner
@@ -183,7 +184,9 @@ def test_the_rate_falls_when_the_held_out_loss_does_not(
     assert rates == [1e-3, 1e-3, 5e-4, 5e-4, 5e-4]
 
 
-def test_published_weights_are_begun_with_and_not_needed_again(demos: Path, tmp_path: Path) -> None:
+def test_published_weights_are_begun_with_and_not_needed_again(
+    demos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     torch.manual_seed(7)
     published = ResNet18(3, published=True)
     file = tmp_path / "resnet18.safetensors"
@@ -192,6 +195,9 @@ def test_published_weights_are_begun_with_and_not_needed_again(demos: Path, tmp_
     plan = config(
         demos, policy={"backbone": backbone, "hidden_sizes": [8]}, demonstrations={"folder": str(demos), "episodes": 3}
     )
+    reads: list[ImitationPolicy] = []
+    read = ImitationPolicy.load_published
+    monkeypatch.setattr(ImitationPolicy, "load_published", lambda policy: (reads.append(policy), read(policy)))
     run = start_run(plan.model_copy(update={"stop_at": 1}), tmp_path / "run")
     assert isinstance(run, Cloner)
     run.begin()
@@ -199,6 +205,7 @@ def test_published_weights_are_begun_with_and_not_needed_again(demos: Path, tmp_
     for name, value in published.state_dict().items():
         torch.testing.assert_close(begun[f"eyes.image.backbone.{name}"], value)
     run.train()
+    assert len(reads) == 1
     file.unlink()
     resume_run(tmp_path / "run", config=plan).train()
     env = make_vector_env(ENV, 1, {})
@@ -236,6 +243,8 @@ def test_an_environment_that_does_not_fit_is_refused_before_hours_of_training(de
     three = demonstrate(tmp_path / "three", episodes=3, width=3)
     refused(config(three, **evaluated), tmp_path / "run", "actions have 3 numbers, those of the environment 2")
     refused(config(demos, env={"id": "Pendulum-v1"}, **evaluated), tmp_path / "run", "a mapping of components")
+    refused(config(three), tmp_path / "run", "actions have 3 numbers, those of the environment 2")
+    refused(config(demos, env={"id": "Nowhere-v0"}), tmp_path / "run", "unknown environment 'Nowhere-v0'")
 
 
 WISHES: list[dict[str, Any]] = [
@@ -283,9 +292,12 @@ def test_weights_of_another_architecture_and_policies_of_another_kind(demos: Pat
     kept = [line for line in text.splitlines() if not line.lstrip().startswith(("memory:", "hidden_sizes:", "- 32"))]
     (run / "config.yaml").write_text("\n".join(kept))
     env = make_vector_env(ENV, 1, {})
-    with pytest.raises(InvalidValueError, match="belong to another architecture"):
+    different = "'queries' is missing"
+    with pytest.raises(InvalidValueError, match=f"belong to another architecture: {different}$"):
         load_trained(run).agent_for(env)
     env.close()
+    with pytest.raises(InvalidValueError, match=f"does not fit .* of another architecture: {different}; resume with"):
+        resume_run(run)
     assert latest_checkpoint(run) is not None
 
 
@@ -308,16 +320,26 @@ def test_other_settings_are_another_run(demos: Path, tmp_path: Path) -> None:
         launch(None, {"algorithm.batch_size": "8"}, resume=run)
 
 
-def test_a_ballbots_depth_images_are_learned_from_by_configuration_alone(tmp_path: Path) -> None:
-    """And a policy does not act where its decisions would mean something else."""
-    options = {"decimation": 20, "max_steps": 100, "terrain": {"nodes": 65}, "cameras": {"rate": 12.5}}
-    env = make_vector_env("poise/Ballbot-v0", 3, options, 1)
+BALLBOT = {
+    "id": "poise/Ballbot-v0",
+    "options": {"decimation": 20, "max_steps": 100, "terrain": {"nodes": 65}, "cameras": {"rate": 12.5}},
+}
+OF_A_BALLBOT = {"observations": ["rgbd_0", "orientation"], "hidden_sizes": [8], "precision": "float32"}
+
+
+@pytest.fixture(scope="module")
+def of_a_ballbot(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Demonstrations of standing."""
+    env, folder = make_vector_env(BALLBOT["id"], 3, BALLBOT["options"], 1), tmp_path_factory.mktemp("stand") / "demos"
     made = [one.demonstration({}) for one in record(env, do_nothing(env), Disturbed(0.1, _generators(3)), seed=0)]
-    writer_for(env, tmp_path / "demos", "stand").write(made)
+    writer_for(env, folder, "stand").write(made)
     env.close()
-    world = {"id": "poise/Ballbot-v0", "options": options}
-    policy = {"observations": ["rgbd_0", "orientation"], "hidden_sizes": [8], "precision": "float32"}
-    plan = config(tmp_path / "demos", env=world, policy=policy, evaluation={"every": 2, "episodes": 2})
+    return folder
+
+
+def test_a_ballbots_depth_images_are_learned_from_by_configuration_alone(of_a_ballbot: Path, tmp_path: Path) -> None:
+    """And a policy does not act where its decisions would mean something else."""
+    plan = config(of_a_ballbot, env=BALLBOT, policy=OF_A_BALLBOT, evaluation={"every": 2, "episodes": 2})
     run = start_run(plan, tmp_path / "run")
     assert isinstance(run, Cloner)
     depth = run.corpus.observation["rgbd_0"]
@@ -331,3 +353,25 @@ def test_a_ballbots_depth_images_are_learned_from_by_configuration_alone(tmp_pat
 
 def _generators(count: int) -> list[np.random.Generator]:
     return [np.random.default_rng(number) for number in range(count)]
+
+
+def test_of_what_was_not_learned_in_a_ballbots_world_nothing_is_known_but_whether_it_fits(
+    demos: Path, of_a_ballbot: Path, tmp_path: Path
+) -> None:
+    world = tmp_path / "world.yaml"
+    save_yaml(world, config(of_a_ballbot, env=BALLBOT))
+
+    def measured(demonstrations: Path, name: str, **settings: Any) -> int:
+        if not (tmp_path / name).exists():
+            start_run(config(demonstrations, total_steps=1, **settings), tmp_path / name).train()
+        return len(measure(contender(str(tmp_path / name), world), 2, 0).returns)
+
+    assert measured(of_a_ballbot, "no_env", env={}, policy=OF_A_BALLBOT) == 2
+    with pytest.raises(InvalidValueError, match="sees 'image', which the environment does not give"):
+        measured(demos, "chase")
+    two = {"orientation": np.zeros((4, 3), np.float32)}
+    DemonstrationWriter(tmp_path / "two", {"orientation": (3,)}, 2, fps=10, task="stand").write(
+        [Demonstration(two, np.zeros((4, 2)))] * 3
+    )
+    with pytest.raises(InvalidValueError, match="actions have 2 numbers, those of the environment 3"):
+        measured(tmp_path / "two", "narrow", env={}, policy=OF_A_BALLBOT | {"observations": ["orientation"]})

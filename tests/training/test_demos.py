@@ -73,6 +73,18 @@ def test_other_settings_are_not_mixed_in(tmp_path: Path) -> None:
     assert len(Demonstrations(tmp_path / "demos")) == 1
 
 
+def test_who_is_refused_leaves_nothing_behind(tmp_path: Path) -> None:
+    """Or else nobody else could demonstrate there."""
+    out = tmp_path / "demos"
+    with pytest.raises(InvalidValueError, match="ballbot"):
+        demonstrate(DemosConfig(episodes=1), expert("lqr"), out, threads=1)
+    assert not out.exists()
+    with pytest.raises(PoiseError, match="do-nothing succeeded in 0 of"):
+        demonstrate(DemosConfig(episodes=100, side_by_side=100), expert("do-nothing", max_steps=1), out, threads=1)
+    assert not out.exists()
+    assert demonstrate(DemosConfig(episodes=1), expert(), out, threads=1).episodes == 1
+
+
 def test_who_never_succeeds_is_given_up(tmp_path: Path) -> None:
     with pytest.raises(PoiseError, match="do-nothing succeeded in 0 of"):
         demonstrate(

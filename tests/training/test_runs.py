@@ -18,7 +18,7 @@ from poise.training.config import RunConfig
 from poise.training.environments import make_vector_env
 from poise.training.launch import launch
 from poise.training.runs import resume_run, start_run
-from poise.training.trained import load_policy, read_config
+from poise.training.trained import first_difference, load_policy, read_config
 
 SMALL = {"hidden_sizes": [8]}
 OPTIONS = {"cameras": {"height": 8, "width": 8}, "terrain": {"nodes": 33}}
@@ -256,10 +256,35 @@ def test_a_policy_does_not_act_where_it_would_misread_things(tmp_path: Path) -> 
         env.close()
 
 
+def test_a_policy_of_another_world_is_told_what_ballbots_do_not_give(tmp_path: Path) -> None:
+    start_run(config(), tmp_path / "run").train()
+    env = make_vector_env("poise/Ballbot-v0", 1, OPTIONS)
+    with pytest.raises(PoiseError, match="the observation holds no 'observation'"):
+        load_policy(tmp_path / "run").agent_for(env)
+    env.close()
+
+
 def test_weights_of_another_architecture(tmp_path: Path) -> None:
     start_run(config(), tmp_path / "run").train()
-    with pytest.raises(PoiseError, match="belong to another architecture"):
+    words = r"another architecture: 'extractor\.normalizer\.mean' has shape \(4,\), expected \(3,\)$"
+    with pytest.raises(PoiseError, match=words):
         load_policy(tmp_path / "run").agent_for(make_vector_env("Pendulum-v1", 2, {}))
+
+
+def test_of_weights_that_do_not_fit_the_first_is_named() -> None:
+    layer = torch.nn.Linear(2, 3)
+    state = layer.state_dict()
+    assert first_difference(state, layer) is None
+    assert first_difference({"bias": state["bias"]}, layer) == "'weight' is missing"
+    assert first_difference(state | {"scale": torch.ones(2)}, layer) == "'scale' is not expected"
+    wider = state | {"bias": torch.ones(5), "scale": torch.ones(2)}
+    assert first_difference(wider, layer) == "'bias' has shape (5,), expected (3,)"
+
+
+def test_who_is_never_evaluated_may_name_a_measure_that_the_environment_does_not_know(tmp_path: Path) -> None:
+    start_run(config(evaluation={"metric": "speed"}), tmp_path / "run")
+    with pytest.raises(PoiseError, match="speed"):
+        start_run(config(evaluation={"metric": "speed", "every": 8}), tmp_path / "other")
 
 
 def test_what_is_no_policy(tmp_path: Path) -> None:

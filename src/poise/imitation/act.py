@@ -78,7 +78,8 @@ class ACTPolicy(ImitationPolicy):
                 )
             outputs = self._decoded(tokens, latent).transpose(0, 1)
         weight = self.config.latent.weight if self.config.latent else 0.0
-        return self.distance(outputs.float(), batch, config) + weight * divergence.float(), {}
+        distance = self.distance(outputs.float(), batch, config, self.config.discount)
+        return distance + weight * divergence.float(), {}
 
     # --- acting -------------------------------------------------------------------------------------------------------
 

@@ -9,19 +9,15 @@ The parameters of ResNet-18 and ViT-B/16 have torchvision's names, so that weigh
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
-from pathlib import Path
 from typing import Literal
 
-import safetensors.torch
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from poise.errors import InvalidValueError, PoiseError
-from poise.files import read_bytes
+from poise.errors import InvalidValueError
 from poise.nn.deep_convolution import DeepConv2d
 
 BackboneName = Literal["cnn", "resnet18", "vit_b_16"]
@@ -73,6 +69,10 @@ class SmallCnn(Backbone):
 
 class FixedBatchNorm2d(nn.BatchNorm2d):
     """With the statistics of the images that it was trained on, whatever the batch."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels)
+        self.train()
 
     def train(self, mode: bool = True) -> FixedBatchNorm2d:
         """Stays as it is."""
@@ -239,7 +239,7 @@ def build_backbone(name: BackboneName, shape: Sequence[int], published: bool = F
     Args:
         name: which.
         shape: of the pictures.
-        published: made for published weights, which `load_published` reads.
+        published: made for published weights, which `published.load_published` reads.
 
     Raises:
         InvalidValueError: the pictures are too small.
@@ -248,70 +248,3 @@ def build_backbone(name: BackboneName, shape: Sequence[int], published: bool = F
     if name == "vit_b_16":
         return VitB16(height, width, channels)
     return SmallCnn(channels) if name == "cnn" else ResNet18(channels, published)
-
-
-def load_published(backbone: Backbone, path: Path) -> None:
-    """Take torchvision's weights from a file, `.safetensors` or what `torch.save` wrote of a `state_dict`.
-
-    A classifier's are left out; position embeddings of another grid are interpolated. Nothing is unpickled but tensors.
-
-    Raises:
-        InvalidValueError: they are of another architecture.
-        PoiseError: the file is missing, or cannot be read.
-    """
-    state = _read(path)
-    state = {key: value for key, value in state.items() if not key.startswith(("fc.", "heads."))}
-    own = backbone.state_dict()
-    state = _renamed(state) | {key: own[key] for key in own.keys() - state.keys() if key.endswith(_COUNT)}
-    place = "encoder.pos_embedding"
-    if isinstance(backbone, VitB16) and place in state:
-        state[place] = _resized(state[place], backbone.grid)
-    if state.keys() != own.keys() or any(state[key].shape != own[key].shape for key in own):
-        wrong = sorted(state.keys() ^ own.keys()) or [key for key in own if state[key].shape != own[key].shape]
-        raise InvalidValueError(
-            f"{path} holds weights of another network than {type(backbone).__name__}, which differ in '{wrong[0]}'; "
-            "expected a state_dict of torchvision's model of that name"
-        )
-    backbone.load_state_dict(state)
-
-
-_COUNT = "num_batches_tracked"
-"""What older files lack, and nothing needs whose statistics are fixed."""
-_OLD_NAMES = {"mlp.linear_1.": "mlp.0.", "mlp.linear_2.": "mlp.3."}
-"""Of a block's perceptron, as published files of ViT have them and torchvision itself renames when it reads them."""
-
-
-def _renamed(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """By the names of today."""
-    renamed = {}
-    for key, value in state.items():
-        for old, new in _OLD_NAMES.items():
-            key = key.replace(old, new)
-        renamed[key] = value
-    return renamed
-
-
-def _read(path: Path) -> dict[str, Tensor]:
-    content = read_bytes(path, "a file of published weights")
-    try:
-        if path.suffix == ".safetensors":
-            return safetensors.torch.load(content)
-
-        state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except Exception as error:  # torch, zip and safetensors raise many kinds
-        said = " ".join(str(error).split())[:100]
-        raise PoiseError(f"{path} cannot be read as weights ({said}); expected .safetensors or a state_dict") from error
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise PoiseError(f"{path} holds no weights; expected a state_dict, tensors by name")
-    return state
-
-
-def _resized(embedding: Tensor, grid: tuple[int, int]) -> Tensor:
-    """(1, 1 + n n, width) to (1, 1 + h w, width), bicubic over places; the class token's stays."""
-    token, places = embedding[:, :1], embedding[:, 1:]
-    side = round(places.shape[1] ** 0.5)
-    if side * side != places.shape[1] or grid == (side, side):
-        return embedding
-    image = places.transpose(1, 2).unflatten(2, (side, side))
-    image = functional.interpolate(image, grid, mode="bicubic", align_corners=True)
-    return torch.cat([token, image.flatten(2).transpose(1, 2)], dim=1)

@@ -181,11 +181,10 @@ def split_by_episode(
 
 
 def _range(actions: Tensor) -> Range:
-    """[-1, 1] where it holds all actions, as it does of most environments; of what is wider, what there is of it."""
+    """Of each number, what the demonstrations do; what never changes stays as it is."""
     low, high = actions.amin(dim=0), actions.amax(dim=0)
-    wide = (low < -1.0) | (high > 1.0)
-    middle = torch.where(wide, (low + high) / 2, 0.0)
-    return Range(middle.tolist(), torch.where(wide, (high - low) / 2, 1.0).clamp(min=1e-6).tolist())
+    half = (high - low) / 2
+    return Range(((low + high) / 2).tolist(), torch.where(half > 1e-6, half, 1.0).tolist())
 
 
 def _scale(values: Tensor) -> Scale:

@@ -67,6 +67,13 @@ class ActPolicyConfig(ImitationPolicyConfig):
 
     name: Literal["act"] = Field("act", description="action chunking with transformers")
     chunk: int = Field(10, ge=1, le=1000, description="actions that are predicted at once")
+    discount: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="what each action of a chunk counts of the one before it while learning; where only the first is "
+        "done (horizon 1), those further on, which noise makes uncertain, had better count less",
+    )
     history: int = Field(1, ge=1, le=100, description="observations that are seen, the latest among them")
     width: Width = Field(128, description="features of a token")
     num_heads: int = Field(4, ge=1, description="of attention")

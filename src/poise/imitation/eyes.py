@@ -51,6 +51,10 @@ class Eye(nn.Module):
     Attributes:
         width: features of the summary.
         channels: features of each place.
+        places: rows and columns of them that it makes of a picture.
+
+    Raises:
+        InvalidValueError: the pictures are too small.
     """
 
     mean: Tensor
@@ -63,7 +67,8 @@ class Eye(nn.Module):
         self.channels = self.backbone.channels
         self.pool = SpatialSoftmax() if config.pooling == "spatial_softmax" else None
         self.width = self.channels * (2 if self.pool else 1)
-        if self.pool is not None and self._places().numel() == 1:
+        self.places = self._probed(config.name)
+        if self.pool is not None and self.places.numel() == 1:
             raise InvalidValueError(
                 f"backbone.pooling 'spatial_softmax' tells where things are, but {config.name} makes a single place of "
                 f"pictures of {shape[1]}x{shape[2]} pixels; give it larger ones, or set pooling to 'summary'"
@@ -72,10 +77,16 @@ class Eye(nn.Module):
         self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32).view(-1, 1, 1))
         self.register_buffer("std", torch.tensor(std, dtype=torch.float32).clamp(min=1e-3).view(-1, 1, 1))
 
-    def _places(self) -> torch.Size:
+    def _probed(self, name: str) -> torch.Size:
         """Rows and columns that the backbone makes of a picture."""
-        with torch.no_grad():
-            return self.backbone.places(torch.zeros(1, *self.shape)).shape[2:]
+        try:
+            with torch.no_grad():
+                return self.backbone.places(torch.zeros(1, *self.shape)).shape[2:]
+        except RuntimeError as error:
+            _, height, width = self.shape
+            raise InvalidValueError(
+                f"backbone.name '{name}' makes nothing of pictures of {height}x{width} pixels; give it larger ones"
+            ) from error
 
     def forward(self, pictures: Tensor) -> Tensor:
         """(..., C, H, W), uint8 or in [0, 1], to (..., width).
@@ -100,7 +111,7 @@ class Eye(nn.Module):
 
     def count_tokens(self, grid: int) -> int:
         """How many `tokens` makes of a picture."""
-        rows, columns = self._places()
+        rows, columns = self.places
         return min(rows, grid) * min(columns, grid)
 
     def _normalised(self, pictures: Tensor) -> Tensor:

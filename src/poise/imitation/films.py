@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Generator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,25 +19,27 @@ class Film:
 
     Args:
         path: of its file.
-        size: height and width that frames are brought to.
+        layout: channels, one or three, and height and width that it must have.
+        size: height and width that frames are brought to; by default they stay as they are.
     """
 
-    def __init__(self, path: Path, size: tuple[int, int]) -> None:
+    def __init__(self, path: Path, layout: tuple[int, ...], size: tuple[int, int] | None = None) -> None:
         self.path = path
-        self._size = size
+        self._layout = layout
+        self._shape = (*(size or layout[1:]), layout[0])
         self._decoder: Generator[NDArray[np.uint8], None, None] | None = None
         self._passed = 0
 
     def frames(self, first: int, count: int) -> NDArray[np.uint8]:
-        """So many from `first` on, (count, height, width, 3); no others are held.
+        """So many from `first` on, (count, height, width, channels); no others are held.
 
         Raises:
-            PoiseError: the video is missing or damaged, or ends before.
+            PoiseError: the video is missing, damaged or of another size, or ends before.
         """
-        found = np.empty((count, *self._size, 3), np.uint8)
+        found = np.empty((count, *self._shape), np.uint8)
         if self._decoder is None or first < self._passed:
             self.close()
-            self._decoder, self._passed = _decoded(self.path, self._size), 0
+            self._decoder, self._passed = _decoded(self.path, self._layout, self._shape), 0
         while self._passed < first + count:
             frame = self._next(self._decoder)
             if frame is None:
@@ -59,18 +63,36 @@ class Film:
             raise
 
 
-def _decoded(path: Path, size: tuple[int, int]) -> Generator[NDArray[np.uint8], None, None]:
-    """Frame by frame (height, width, 3)."""
+def _decoded(path: Path, layout: tuple[int, ...], shape: tuple[int, ...]) -> Generator[NDArray[np.uint8], None, None]:
+    """Frame by frame (height, width, channels)."""
     import imageio_ffmpeg
 
     if not path.is_file():
         raise MissingFileError(f"{path} does not exist; expected a video")
-    height, width = size
+    height, width, channels = shape
     scaled = ["-vf", f"scale={width}:{height}:flags=bilinear", "-fps_mode", "passthrough"]
+    pixels = {"pix_fmt": "gray" if channels == 1 else "rgb24", "bits_per_pixel": 8 * channels}
     try:
-        with closing(imageio_ffmpeg.read_frames(str(path), output_params=scaled)) as reader:
-            next(reader)  # what the file says of itself
+        with closing(imageio_ffmpeg.read_frames(str(path), output_params=scaled, **pixels)) as reader:
+            _check_size(path, _described(reader), layout)
             for frame in reader:
-                yield np.frombuffer(frame, np.uint8).reshape(height, width, 3)
+                yield np.frombuffer(frame, np.uint8).reshape(shape)
     except (OSError, RuntimeError, StopIteration, ValueError) as error:
         raise PoiseError(f"{path} is damaged ({' '.join(str(error).split())[:120]}); expected a video") from error
+
+
+def _described(reader: Generator[Any, None, None]) -> dict[str, Any]:
+    """What a video says of itself; imageio would warn of frames that are scaled, which they are meant to be."""
+    logger = logging.getLogger("imageio_ffmpeg")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        return next(reader)
+    finally:
+        logger.setLevel(level)
+
+
+def _check_size(path: Path, told: dict[str, Any], layout: tuple[int, ...]) -> None:
+    width, height = told["source_size"]
+    if (height, width) != layout[1:]:
+        raise PoiseError(f"{path} has frames of {height}x{width} pixels, expected {layout[1]}x{layout[2]}")

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from poise.config import Config, parse
 from poise.errors import InvalidValueError, MissingFileError, PoiseError
@@ -46,6 +46,9 @@ DEPTH_STEPS = 65535
 """Of stored depth, in what is 1."""
 INDICES = ("frame_index", "episode_index", "index", "task_index")
 """Whole numbers that every frame has, beside its `timestamp`."""
+_PLACE = {"chunk_index": 0, "file_index": 0}
+_PLACEHOLDERS: dict[str, dict[str, int | str]] = {"data_path": {**_PLACE}, "video_path": {**_PLACE, "video_key": ""}}
+"""What is filled into patterns of paths, for example."""
 
 
 class Feature(Config):
@@ -100,6 +103,17 @@ class Info(Config):
     video_path: str | None = None
     features: dict[str, Feature]
 
+    @field_validator("data_path", "video_path")
+    @classmethod
+    def _check_pattern(cls, pattern: str | None, field: ValidationInfo) -> str | None:
+        known = _PLACEHOLDERS[field.field_name or ""]
+        try:
+            (pattern or "").format(**known)
+        except (LookupError, ValueError, TypeError, AttributeError):
+            named = ", ".join(f"{{{name}}}" for name in known)
+            raise ValueError(f"must have no placeholders but {named}") from None
+        return pattern
+
     @property
     def components(self) -> dict[str, tuple[int, ...]]:
         """Of an observation: name and shape, pictures with their channels first."""
@@ -124,23 +138,35 @@ def described(
     """Features of frames that hold these components, (channels, height, width) being pictures.
 
     Raises:
-        InvalidValueError: one of `depths` has more than one channel, which its files cannot hold.
+        InvalidValueError: a picture has channels that its files cannot hold.
     """
     features = {}
     for name, shape in components.items():
         if len(shape) == 3:
             names = ["height", "width", "channels"]
-            if name in depths and shape[0] != 1:
-                raise InvalidValueError(
-                    f"the depth image '{name}' must have one channel to be kept, got {shape[0]}: show one at a time"
-                )
             info = {DEPTH: True} if name in depths else None
-            features[OBSERVATION + name] = Feature(dtype="image", shape=(*shape[1:], shape[0]), names=names, info=info)
+            picture = Feature(dtype="image", shape=(*shape[1:], shape[0]), names=names, info=info)
+            check_channels(name, picture)
+            features[OBSERVATION + name] = picture
         else:
             features[OBSERVATION + name] = Feature(dtype="float32", shape=shape)
     features[ACTION] = Feature(dtype="float32", shape=(action_width,))
     features["timestamp"] = Feature(dtype="float32", shape=(1,))
     return features | {name: Feature(dtype="int64", shape=(1,)) for name in INDICES}
+
+
+def check_channels(name: str, feature: Feature) -> None:
+    """Depth images are of one channel, other pictures of one or three.
+
+    Raises:
+        InvalidValueError: this component's are not.
+    """
+    if feature.is_picture and feature.layout[0] not in ((1,) if feature.is_depth else (1, 3)):
+        kind, expected = ("depth image", "one channel") if feature.is_depth else ("picture", "one channel or three")
+        raise InvalidValueError(
+            f"the {kind} '{name}' must have {expected} to be kept, got {feature.layout[0]} of shape {feature.layout}, "
+            "channels first; split it up, or leave it out"
+        )
 
 
 def read_info(folder: Path) -> Info:

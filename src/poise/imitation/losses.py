@@ -26,27 +26,27 @@ def magnitude_weights(actions: Tensor) -> Tensor:
 def cloning_loss(
     outputs: Tensor,
     actions: Tensor,
-    valid: Tensor | None = None,
+    counts: Tensor | None = None,
     *,
     weighted: bool = True,
     delta: float = 1.0,
     is_spherical: bool = False,
 ) -> Tensor:
-    """How far outputs are from an expert's actions: the mean of w huber(difference) over the numbers that count.
+    """How far outputs are from an expert's actions: the mean of w huber(difference), by how much each counts.
 
     Args:
         outputs: of a network: (..., A) actions, or (..., 4) what `spherical.read` reads.
         actions: (..., A) the expert's.
-        valid: (...) bool, which of them are there and no padding; all by default.
+        counts: (...) how much each of them counts, nothing if it is padding; all alike by default.
         weighted: by `magnitude_weights`; otherwise w = 1.
         delta: of `huber`.
         is_spherical: in which coordinates.
     """
     if is_spherical:
-        found, counts = spherical.differences(outputs, actions)
+        found, shares = spherical.differences(outputs, actions)
     else:
-        found, counts = outputs - actions, torch.ones_like(actions, dtype=torch.bool)
-    if valid is not None:
-        counts = counts & valid.unsqueeze(-1)
+        found, shares = outputs - actions, torch.ones_like(actions)
+    if counts is not None:
+        shares = shares * counts.unsqueeze(-1)
     weights = magnitude_weights(actions) if weighted else 1.0
-    return (weights * huber(found, delta) * counts).sum() / counts.sum().clamp(min=1)
+    return (weights * huber(found, delta) * shares).sum() / shares.sum().clamp(min=torch.finfo(shares.dtype).tiny)

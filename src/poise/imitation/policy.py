@@ -12,12 +12,12 @@ from torch import Tensor, nn
 
 from poise.errors import InvalidValueError
 from poise.imitation import spherical
-from poise.imitation.backbones import load_published
 from poise.imitation.batches import Batch, Corpus
 from poise.imitation.config import CloningConfig, CloningPolicyConfig, ImitationPolicyConfig
 from poise.imitation.eyes import Body, Eye, Scales
 from poise.imitation.losses import cloning_loss
 from poise.imitation.pictures import pictures_among
+from poise.imitation.published import load_published
 from poise.nn import Memory, MlpModel, forget
 from poise.nn.frames import dense
 from poise.nn.memory import States
@@ -99,13 +99,13 @@ class ImitationPolicy(nn.Module, ABC):
         """Actions (..., A) in [-1, 1], as they are learned."""
         return (actions - self.middle) / self.reach
 
-    def distance(self, outputs: Tensor, batch: Batch, config: CloningConfig) -> Tensor:
-        """The loss of what a head says (K, N, outputs)."""
+    def distance(self, outputs: Tensor, batch: Batch, config: CloningConfig, discount: float = 1.0) -> Tensor:
+        """The loss of what a head says (K, N, outputs), each of K counting `discount` as much as the one before."""
         said = outputs if self.is_spherical else outputs.tanh()
         return cloning_loss(
             said,
             self.in_reach(batch.actions),
-            batch.valid,
+            batch.valid * discount ** torch.arange(len(outputs), device=outputs.device).unsqueeze(-1),
             weighted=config.weighted,
             delta=config.huber_delta,
             is_spherical=self.is_spherical,

@@ -15,7 +15,7 @@ from PIL import Image, UnidentifiedImageError
 
 from poise.errors import InvalidValueError, PoiseError, did_you_mean
 from poise.imitation.films import Film
-from poise.imitation.layout import ACTION, DEPTH_STEPS, EPISODES, OBSERVATION, Info, read_info
+from poise.imitation.layout import ACTION, DEPTH_STEPS, EPISODES, OBSERVATION, Info, check_channels, read_info
 from poise.imitation.tables import read_table
 
 Size = tuple[int, int]
@@ -54,7 +54,7 @@ class Demonstrations:
 
     Raises:
         MissingFileError: there are no demonstrations.
-        InvalidValueError: they lack a component, or are of an older version.
+        InvalidValueError: they lack a component, are of an older version, or have pictures that cannot be read.
     """
 
     def __init__(self, folder: Path | str, components: Sequence[str] | None = None, size: Size | None = None) -> None:
@@ -68,6 +68,8 @@ class Demonstrations:
                 f"it has {', '.join(known)}"
             )
         self.names = tuple(known if components is None else components)
+        for name in self.names:
+            check_channels(name, self.info.features[OBSERVATION + name])
         self._size = size
         self.damaged: dict[int, str] = {}
         self.episodes = self._listed()
@@ -109,25 +111,28 @@ class Demonstrations:
                     progress(len(found))
         finally:
             self._close_films()
+        damaged = {number: why for number, why in self.damaged.items() if wanted is None or number in wanted}
         if not found:
-            first = next(iter(self.damaged.values()), "it has no episodes")
-            raise PoiseError(f"{self.folder} holds no demonstration that can be used: {first}")
-        if self.damaged:
-            warnings.warn(_told(self.folder, self.damaged), stacklevel=2)
+            why = _told(damaged) or "it has no episodes"
+            raise PoiseError(f"{self.folder} holds no demonstration that can be used: {why}")
+        if damaged:
+            left_out = f"{len(damaged)} of the demonstrations in {self.folder} are left out"
+            warnings.warn(f"{left_out} ({_told(damaged)})", stacklevel=2)
         return found
 
     def _listed(self) -> list[Episode]:
         """What the descriptions tell of, as far as it goes; a file of them that is damaged costs its episodes."""
         rows: dict[int, Mapping[str, Any]] = {}
+        unread: list[str] = []
         for path in sorted((self.folder / EPISODES).glob("*/*.parquet")):
             try:
                 table = read_table(path)
             except PoiseError as error:
-                warnings.warn(f"left out: the episodes that {error}", stacklevel=3)
+                unread.append(str(error))
                 continue
             rows |= {row["episode_index"]: row for row in table.to_pylist() if _is_whole(row.get("episode_index"))}
         for number in range(self.info.total_episodes):
-            wrong = _wrong_with(rows[number]) if number in rows else "nothing describes it"
+            wrong = _wrong_with(rows[number]) if number in rows else "; ".join(["nothing describes it", *unread])
             if wrong is not None:
                 self.damaged[number] = wrong
         sound = [number for number in range(self.info.total_episodes) if number not in self.damaged]
@@ -176,7 +181,7 @@ class Demonstrations:
             return self._numbers(key, rows, self.info.components[name])
         if self._is_film(name):
             return self._from_film(key, episode)
-        return np.stack([self._picture(row, key) for row in rows.column(key).to_pylist()])
+        return np.stack([self._picture(cell, key) for cell in rows.column(key).to_pylist()])
 
     def _numbers(self, key: str, rows: Any, shape: tuple[int, ...]) -> NDArray[np.float32]:
         try:
@@ -189,15 +194,15 @@ class Demonstrations:
             raise PoiseError(f"{key} holds numbers that are not finite")
         return values.reshape(-1, *shape)
 
-    def _picture(self, row: Mapping[str, Any] | None, key: str) -> NDArray[Any]:
+    def _picture(self, cell: Any, key: str) -> NDArray[Any]:
         """(C, H, W) uint8, of depth float32 in [0, 1]."""
         is_depth = self.info.features[key].is_depth
         channels, *expected = self.info.features[key].layout
-        content, place = (row or {}).get("bytes"), (row or {}).get("path")
         try:
-            opened = Image.open(io.BytesIO(content) if content is not None else self.folder / str(place))
-            image = opened.convert("F" if is_depth else "RGB" if channels == 3 else "L")
-        except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
+            image = Image.open(self._file(cell, key)).convert("F" if is_depth else "RGB" if channels == 3 else "L")
+        except UnidentifiedImageError as error:
+            raise PoiseError(f"a picture of {key} is damaged (it is of no known format)") from error
+        except (OSError, ValueError, SyntaxError) as error:
             raise PoiseError(f"a picture of {key} is damaged ({error})") from error
         if [image.height, image.width] != expected:
             raise PoiseError(
@@ -207,6 +212,15 @@ class Demonstrations:
             image = image.resize(self._size[::-1], Image.Resampling.BILINEAR)
         pixels = np.asarray(image) / np.float32(DEPTH_STEPS) if is_depth else np.asarray(image)
         return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+
+    def _file(self, cell: Any, key: str) -> io.BytesIO | Path:
+        """A picture's, in the table or beside it."""
+        content, place = (cell.get("bytes"), cell.get("path")) if isinstance(cell, Mapping) else (cell, None)
+        if content is None and place is None:
+            raise PoiseError(f"a picture of {key} is missing")
+        if not isinstance(cell, Mapping) or not isinstance(content, bytes | None):
+            raise PoiseError(f"a picture of {key} is {type(content).__name__}, expected a struct of bytes and path")
+        return io.BytesIO(content) if content is not None else self.folder / str(place)
 
     def _is_film(self, name: str) -> bool:
         return self.info.features[OBSERVATION + name].dtype == "video"
@@ -228,8 +242,7 @@ class Demonstrations:
         if found is None or found.path != path:
             if found is not None:
                 found.close()
-            _, height, width = self.info.features[key].layout
-            found = self._films[key] = Film(path, self._size or (height, width))
+            found = self._films[key] = Film(path, self.info.features[key].layout, self._size)
         return found
 
     def _close_films(self) -> None:
@@ -259,7 +272,21 @@ def _in_order(rows: Any) -> Any:
     return rows if np.array_equal(order, counted) else rows.take(order)
 
 
-def _told(folder: Path, damaged: Mapping[int, str]) -> str:
-    shown = "; ".join(f"episode {number}: {why}" for number, why in sorted(damaged.items())[:5])
-    more = f"; and {len(damaged) - 5} more" if len(damaged) > 5 else ""
-    return f"{len(damaged)} of the demonstrations in {folder} are left out ({shown}{more})"
+def _told(damaged: Mapping[int, str]) -> str:
+    """`episodes 3, 7-12: a reason; episode 5: another`."""
+    by_reason: dict[str, list[int]] = {}
+    for number, why in sorted(damaged.items()):
+        by_reason.setdefault(why, []).append(number)
+    groups = by_reason.items()
+    return "; ".join(f"episode{'s' if len(of) > 1 else ''} {_ranges(of)}: {why}" for why, of in groups)
+
+
+def _ranges(numbers: Sequence[int]) -> str:
+    """`3, 7-12` of numbers in order."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return ", ".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)

@@ -57,7 +57,7 @@ def differences(outputs: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
     """How far outputs (..., 4) are from actions (..., 3): length, elevation, cosine and sine of the azimuth.
 
     Returns:
-        (..., 4) differences, and which of them (..., 4) mean something.
+        (..., 4) differences, and which of them (..., 4) mean something, 1 or 0.
     """
     said, truth = read(outputs), to_spherical(actions)
     around = torch.nn.functional.normalize(outputs[..., 2:], dim=-1)
@@ -71,4 +71,4 @@ def differences(outputs: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
         dim=-1,
     )
     long, wide = truth.length > _NOTHING, actions[..., :2].norm(dim=-1) > _NOTHING
-    return found, torch.stack([torch.ones_like(long), long, wide, wide], dim=-1)
+    return found, torch.stack([torch.ones_like(long), long, wide, wide], dim=-1).to(found)

@@ -56,6 +56,7 @@ class Cloner(Loop):
         )
         self._learner = Cloning(policy, config.algorithm, config.seed)
         self._dagger = Dagger(config, config.dagger, folder / ASKED) if config.dagger is not None else None
+        self._has_begun = False
 
     @property
     def acting_policy(self) -> ImitationPolicy:
@@ -68,7 +69,7 @@ class Cloner(Loop):
 
     def keep(self) -> None:
         """What the policy sees and does; weights that cannot be begun with are told of before."""
-        self._learner.load_published()
+        self.begin()
         if self._dagger is not None:
             self._dagger.check(self.agent_for, len(self.corpus))
         self._interface.save(self.folder)
@@ -79,8 +80,10 @@ class Cloner(Loop):
         return self.config.last_step
 
     def begin(self) -> None:
-        """With published weights, if some are named."""
-        self._learner.load_published()
+        """With published weights, if some are named, which are read once."""
+        if not self._has_begun:
+            self._learner.load_published()
+        self._has_begun = True
 
     def iterate(self) -> dict[str, float]:
         """One epoch, before which an expert may be asked."""

@@ -67,7 +67,7 @@ def contender(name: str, config: Path | None = None, changes: Mapping[str, str] 
     """A baseline by its name, or else the trained policy in a folder.
 
     Args:
-        name: 'lqr', 'pid', 'do-nothing', the folder of a run or a checkpoint, or a configuration with `policy.mutex`.
+        name: one of `BASELINES`, the folder of a run or a checkpoint, or a configuration with `policy.mutex`.
         config: names the environment; by default a policy's own, and the data sheet's for a baseline.
         changes: settings of that environment, `env.options.…`, that are to be otherwise.
 

@@ -9,7 +9,7 @@ import torch
 from gymnasium.vector import VectorEnv
 
 from poise.config import parse
-from poise.envs import BallbotOptions, BallbotVectorEnv
+from poise.envs import BALLBOT_IDS, BallbotOptions, BallbotVectorEnv
 from poise.errors import InvalidValueError
 from poise.perception import FrozenDepthEncoder
 
@@ -25,7 +25,10 @@ def trained_options(policy: TrainedPolicy | TrainedImitator) -> BallbotOptions:
 def check_compatible(
     who: str, policy: TrainedPolicy | TrainedImitator, env: VectorEnv[Any, Any, Any], same_increment: bool = False
 ) -> None:
-    """Refuse a policy that would misread this environment's ballbots; of other environments nothing is known.
+    """Refuse a policy of ballbots that would misread those of this environment.
+
+    Of other environments nothing is known, nor of what was learned in them, or in none: whether observations and
+    actions fit is for others to see.
 
     Args:
         who: of it in the error, such as "the teacher".
@@ -36,7 +39,7 @@ def check_compatible(
     Raises:
         InvalidValueError: the time between decisions, the frame of what is sensed or the meaning of an action differ.
     """
-    if not isinstance(env, BallbotVectorEnv):
+    if not isinstance(env, BallbotVectorEnv) or not _knows_ballbots(policy):
         return
     theirs, ours = trained_options(policy), env.options
     if abs(theirs.control_step - ours.control_step) > 1e-9:
@@ -60,6 +63,10 @@ def check_compatible(
             f"{who}'s env.options.action_increment is {theirs.action_increment}, "
             f"the environment's {ours.action_increment}"
         )
+
+
+def _knows_ballbots(policy: TrainedPolicy | TrainedImitator) -> bool:
+    return policy.config.env.id.rpartition(":")[2] in BALLBOT_IDS
 
 
 def common_encoder(encoders: Mapping[str, FrozenDepthEncoder | None]) -> FrozenDepthEncoder | None:

@@ -73,7 +73,6 @@ def demonstrate(
     env = make_vector_env(settings.env, count, expert.env_options, threads)
     try:
         writer = writer_for(env, out, settings.task or settings.env)
-        save_yaml(out / SETTINGS, settings)
         return _fill(writer, settings, env, expert, progress or (lambda kept: None))
     finally:
         env.close()
@@ -94,7 +93,7 @@ class _Settings(DemosConfig):
 
 def _fill(
     writer: DemonstrationWriter,
-    config: DemosConfig,
+    config: _Settings,
     env: VectorEnv[Any, Any, Any],
     expert: Contender,
     progress: Callable[[int], None],
@@ -115,6 +114,8 @@ def _fill(
             tried, redrawn = tried + 1, redrawn + recording.redrawn
             if recording.succeeded:
                 kept.append(recording.demonstration({"seed": recording.seed, "redrawn": redrawn}))
+        if kept:
+            save_yaml(writer.folder / SETTINGS, config)  # not before: a folder that is empty binds nobody
         writer.write(kept)
         progress(writer.info.total_episodes)
         _check_hope(writer.info.total_episodes, tried, expert.name)

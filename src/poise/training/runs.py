@@ -14,16 +14,17 @@ from poise.config import save_yaml
 from poise.errors import InvalidValueError, PoiseError
 from poise.training.assets import Assets
 from poise.training.callbacks import Callback, CheckpointCallback, EvaluationCallback
-from poise.training.checkpoint import latest_checkpoint, step_folder
+from poise.training.checkpoint import latest_checkpoint, load_checkpoint, step_folder
 from poise.training.cloner import Cloner
 from poise.training.cloning_config import AnyRunConfig, CloningRunConfig
+from poise.training.config import RunConfig
 from poise.training.environments import make_vector_env, told_of_step
 from poise.training.evaluation import Evaluation
 from poise.training.logging import PROGRESS
 from poise.training.loop import Loop
 from poise.training.runner import Runner
 from poise.training.scales import FeatureScalesCallback
-from poise.training.trained import BEST, CONFIG, read_config
+from poise.training.trained import BEST, CONFIG, acting_weights, first_difference, read_config
 from poise.training.video_callback import VideoCallback
 
 
@@ -40,7 +41,7 @@ def start_run(config: AnyRunConfig, folder: Path, callbacks: list[Callback] | No
     if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
         raise InvalidValueError(f"{folder} is not empty, and holds no run; choose another '--out'")
     loop = _loop(config, folder, callbacks, begun=False)
-    _check_evaluation(loop)
+    _check_acting(loop)
     loop.keep()
     save_yaml(folder / CONFIG, config)
     return loop
@@ -66,15 +67,35 @@ def resume_run(folder: Path, callbacks: list[Callback] | None = None, config: An
     if checkpoint is None:
         loop.logger.restore(0, rows=0)
     else:
-        loop.resume(checkpoint)
+        _go_on(loop, checkpoint)
     save_yaml(folder / CONFIG, config)
     return loop
 
 
-def _check_evaluation(loop: Loop) -> None:
-    """A step in the evaluation's environment, so that nothing is found wrong with it after hours of training."""
+def _go_on(loop: Loop, checkpoint: Path) -> None:
+    """From a checkpoint; of a policy that is of another architecture, the first tensor that differs is told."""
+    try:
+        loop.resume(checkpoint)
+    except InvalidValueError as error:
+        if error.__cause__ is None:  # what is wrong was found by poise itself, and told
+            raise
+        different = first_difference(acting_weights(load_checkpoint(checkpoint), checkpoint), loop.acting_policy)
+        if different is None:
+            raise
+        raise InvalidValueError(
+            f"{checkpoint} does not fit this configuration, for its policy is of another architecture: {different}; "
+            "resume with the configuration it was made with"
+        ) from error
+
+
+def _check_acting(loop: Loop) -> None:
+    """A step in the environment that is named, so that nothing is found wrong with it after hours of training.
+
+    Who learns there finds out at once, unless evaluations have another one.
+    """
     config, evaluation = loop.config, loop.config.evaluation
-    if not evaluation.every and not evaluation.options:
+    learns_there = isinstance(config, RunConfig) and not evaluation.every and not evaluation.options
+    if learns_there or not config.env.id:
         return
     env = make_vector_env(config.env.id, 1, config.env.options | evaluation.options)
     try:
@@ -83,8 +104,9 @@ def _check_evaluation(loop: Loop) -> None:
         *_, info = env.step(env.action_space.sample())
     finally:
         env.close()
-    speed = float(told_of_step(info, "speed", np.full(1, np.nan))[0])
-    Evaluation(evaluation.seed, [0.0], [1], [False], [speed]).metric(evaluation.metric)
+    if evaluation.every:
+        speed = float(told_of_step(info, "speed", np.full(1, np.nan))[0])
+        Evaluation(evaluation.seed, [0.0], [1], [False], [speed]).metric(evaluation.metric)
 
 
 def _check_nothing_is_lost(folder: Path) -> None:

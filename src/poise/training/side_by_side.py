@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -70,27 +70,39 @@ def record_side_by_side(
     try:
         fps = float(env.metadata.get("render_fps") or 30.0)
         most = max(math.ceil(seconds * fps), 1)
+        wall = _Wall(env, side)
         with mp4_writer(path, fps) as write:
-            wall = _Wall(env, side)
-            observation, _ = env.reset(seed=seed)
-            agent = agent_for(env)
-            for step in range(1, most + 1):
-                write(wall.picture())
-                actions = within_bounds(agent.act(observation), env)
-                observation, _, terminated, truncated, info = env.step(actions)
-                over = terminated | truncated
-                wall.end(over, told_of_step(info, "success", truncated).astype(np.bool_))
-                agent.reset(over)
-                retire(env, ~wall.running)
+            for count, picture in enumerate(_pictures(env, wall, agent_for, seed, most), start=1):
+                write(picture)
                 if on_frame is not None:
-                    on_frame(step, most)
-                if not wall.running.any():
-                    break
+                    on_frame(count, most)
             for _ in range(math.ceil(_HOLD * fps)):
                 write(wall.picture())
     finally:
         env.close()
     return SideBySide(path, wall.successes)
+
+
+def _pictures(
+    env: VectorEnv[Any, Any, Any],
+    wall: _Wall,
+    agent_for: Callable[[VectorEnv[Any, Any, Any]], Agent],
+    seed: int,
+    most: int,
+) -> Iterator[Picture]:
+    """One before each step, until all episodes are over or there are `most`."""
+    observation, _ = env.reset(seed=seed)
+    agent = agent_for(env)
+    for _ in range(most):
+        yield wall.picture()
+        actions = within_bounds(agent.act(observation), env)
+        observation, _, terminated, truncated, info = env.step(actions)
+        over = terminated | truncated
+        wall.end(over, told_of_step(info, "success", truncated).astype(np.bool_))
+        agent.reset(over)
+        retire(env, ~wall.running)
+        if not wall.running.any():
+            return
 
 
 class _Wall:

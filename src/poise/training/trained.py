@@ -2,6 +2,7 @@
 
 import hashlib
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -109,11 +110,24 @@ class Weights:
         Raises:
             InvalidValueError: it is of another architecture.
         """
-        try:
-            policy.load_state_dict(self.state)
-        except RuntimeError as error:
-            detail = " ".join(str(error).split())[:300]
-            raise InvalidValueError(f"the weights in {self.source} belong to another architecture: {detail}") from error
+        different = first_difference(self.state, policy)
+        if different is not None:
+            raise InvalidValueError(f"the weights in {self.source} belong to another architecture: {different}")
+        policy.load_state_dict(self.state)
+
+
+def first_difference(state: Mapping[str, Any], policy: nn.Module) -> str | None:
+    """What is wrong with the first of these weights that a policy cannot have; None if it can have all."""
+    own = policy.state_dict()
+    for name in [*own, *state]:
+        if name not in state:
+            return f"'{name}' is missing"
+        if name not in own:
+            return f"'{name}' is not expected"
+        found, expected = tuple(state[name].shape), tuple(own[name].shape)
+        if found != expected:
+            return f"'{name}' has shape {found}, expected {expected}"
+    return None
 
 
 @dataclass(frozen=True)
@@ -261,7 +275,7 @@ def load_trained(path: Path | str) -> TrainedPolicy | TrainedImitator:
         )
     config = read_config(run)
     state = load_checkpoint(checkpoint)
-    weights = state.get("policy") or _acting_weights(state, checkpoint)
+    weights = state.get("policy") or acting_weights(state, checkpoint)
     if isinstance(config, CloningRunConfig):
         return TrainedImitator(weights, checkpoint, run, config, Interface.load(run))
     return TrainedPolicy(weights, checkpoint, run, config, read_encoder(config, run))
@@ -277,7 +291,12 @@ def _choose_checkpoint(run: Path) -> Path:
     return latest
 
 
-def _acting_weights(state: dict[str, Any], checkpoint: Path) -> dict[str, Any]:
+def acting_weights(state: Mapping[str, Any], checkpoint: Path) -> dict[str, Any]:
+    """Of a run's state, those of the policy that acts.
+
+    Raises:
+        InvalidValueError: it is the state of something else.
+    """
     algorithm = state.get("algorithm")
     if not isinstance(algorithm, dict) or "policy" not in algorithm:
         raise InvalidValueError(f"{checkpoint} holds no policy; expected a checkpoint written by 'poise train'")
