@@ -90,6 +90,12 @@ def test_train_resumes(run: Path, again: list[str], capsys: pytest.CaptureFixtur
     assert "all steps done, at step 128" in told(capsys, ["train", *named, "--resume", str(run)])
 
 
+@pytest.mark.parametrize("verb", ["evaluate", "play"])
+def test_the_expert_is_told_where_it_acts(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([verb, "expert"]) == 2
+    assert "name a configuration of it, such as '--config configs/push/expert.yaml'" in capsys.readouterr().err
+
+
 def test_evaluate_prints_a_table_and_writes_every_episode(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -6,11 +6,13 @@ import argparse
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from poise.cli_ends import EXIT_INTERRUPTED
 from poise.cli_help import Parser, describe_settings
+from poise.cli_learning import env_options
 from poise.errors import InvalidValueError
 from poise.files import check_destination
 from poise.shell import typed
@@ -189,19 +191,33 @@ def demos_options(parser: Parser) -> None:
 def demos_settings() -> str:
     from poise.training.demos import DemosConfig
 
-    return describe_settings(DemosConfig)
+    ballbots = "env.options, each replacing what CONFIG says: for poise/Ballbot-v0; other environments have their own"
+    return f"{describe_settings(DemosConfig)}\n\n{env_options(ballbots)}"
 
 
 def demos(options: argparse.Namespace) -> int:
     from poise.training.comparison import contender
-    from poise.training.demos import DemosConfig, demonstrate
+    from poise.training.demos import DemosConfig, demonstrate, kept_in
     from poise.training.progress import ProgressBar
 
     of_env, own = _environments_and_own(options.settings)
     config = _configured(DemosConfig, own, "poise demos")
     expert = contender(options.expert, options.config, of_env)
-    with ProgressBar(config.episodes, "demos", unit="demonstrations") as bar:
-        made = demonstrate(config, expert, options.out, progress=bar.update)
+    try:
+        with ExitStack() as shown:
+            bar: ProgressBar | None = None
+
+            def show(kept: int) -> None:
+                nonlocal bar
+                if bar is None:  # nobody is refused any more, and it is known what is there
+                    total = max(config.episodes, kept)
+                    bar = shown.enter_context(ProgressBar(total, "demos", kept, unit="demonstrations"))
+                bar.update(kept)
+
+            made = demonstrate(config, expert, options.out, progress=show)
+    except KeyboardInterrupt:
+        print(f"{kept_in(options.out):,} demonstrations are kept in {options.out}; the same command goes on")
+        raise
     print(f"{made.episodes:,} demonstrations of {made.frames:,} decisions in {options.out}")
     failed = made.tried - made.episodes
     print(f"{failed:,} of {made.tried:,} tries failed; {made.redrawn:,} starts were solved already, and drawn again")
@@ -237,14 +253,16 @@ def report(options: argparse.Namespace) -> None:
     from poise.training.comparison import comparison_about
     from poise.training.report import write_report
     from poise.training.report_missing import missing_parts
+    from poise.training.trained import read_config
 
     out = options.out or options.run / "report.html"
+    read_config(options.run)  # or say that it is no run
     check_destination(out)
     file = options.evaluation
     measured = None if file is None else comparison_about(options.run, file)
     write_report(options.run, out, measured, options.video)
     print(f"report in {out}")
-    missing = missing_parts(options.run, measured, options.video)
+    missing = missing_parts(options.run, measured, options.video, out)
     if missing.names:
         print(f"without {', '.join(missing.names)}")
     if missing.commands:

@@ -5,11 +5,17 @@ from __future__ import annotations
 import argparse
 import shlex
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from poise.cli_ends import EXIT_INTERRUPTED
 from poise.cli_help import Parser, describe_settings, positive, whole
+from poise.errors import InvalidValueError
 from poise.files import check_destination
 from poise.training.seeds import EVALUATION_SEED, PLAY_SEED
+
+if TYPE_CHECKING:
+    from poise.training.comparison import Contender
+    from poise.training.loop import Loop
 
 # --- train --------------------------------------------------------------------------------------------------------
 
@@ -27,13 +33,13 @@ def train_settings() -> str:
     imitates = "settings of a CONFIG that names demonstrations to learn from, and no rewards:"
     told = [
         describe_settings(RunConfig, title="settings, each replacing what CONFIG says (defaults in brackets):"),
-        _env_options("env.options: for poise/Ballbot-v0; other environments have their own"),
+        env_options("env.options: for poise/Ballbot-v0; other environments have their own"),
         describe_settings(CloningRunConfig, title=imitates),
     ]
     return "\n\n".join(dict.fromkeys("\n\n".join(told).split("\n\n")))  # what both have is told once
 
 
-def _env_options(ballbots: str) -> str:
+def env_options(ballbots: str) -> str:
     """Of ballbots, under a title, and of the push task."""
     from poise.envs import BallbotOptions
     from poise.envs.push import PushOptions
@@ -52,9 +58,9 @@ def train(options: argparse.Namespace) -> int:
     from poise.training.launch import closing_words, launch
 
     runner = launch(options.config, parse_cli_overrides(options.settings), options.out, options.resume)
-    print(_opening_words(runner.folder, runner.step) if options.resume else f"training in {runner.folder}")
+    print(_opening_words(runner) if options.resume else f"training in {runner.folder}")
     reason = runner.train()
-    print(f"{reason}, at step {runner.step:,}")
+    print(_ending(runner))
     if reason == INTERRUPTED:
         print(f"go on with: poise train --resume {runner.folder}")
         return EXIT_INTERRUPTED
@@ -62,9 +68,22 @@ def train(options: argparse.Namespace) -> int:
     return 0
 
 
-def _opening_words(folder: Path, step: int) -> str:
-    where = f"at step {step:,}" if step else "from its beginning: there was no checkpoint yet"
-    return f"going on in {folder} {where}"
+def _opening_words(runner: Loop) -> str:
+    where = f"at {_counted(runner)}" if runner.step else "from its beginning: there was no checkpoint yet"
+    return f"going on in {runner.folder} {where}"
+
+
+def _ending(runner: Loop) -> str:
+    """Why a training is over, and where."""
+    total = runner.config.total_steps
+    if runner.stop_reason is None and runner.config.last_step < total:
+        return f"stopped at {_counted(runner)} of {total:,}"
+    return f"{runner.stop_reason or f'all {runner.unit} done'}, at {_counted(runner)}"
+
+
+def _counted(runner: Loop) -> str:
+    """Where a training is, such as `step 8,192` or `epoch 3`."""
+    return f"{runner.unit.removesuffix('s')} {runner.step:,}"
 
 
 # --- evaluate -----------------------------------------------------------------------------------------------------
@@ -75,6 +94,19 @@ def policy_options(parser: Parser) -> None:
     parser.add_argument("--config", metavar="FILE", type=Path, help="take the environment from this run configuration")
 
 
+def _chosen(options: argparse.Namespace) -> Contender:
+    """The policy that is named, in the environment that is."""
+    from poise.config import parse_cli_overrides
+    from poise.training.comparison import contender
+
+    if options.policy == "expert" and options.config is None:  # the data sheet's environment has none
+        raise InvalidValueError(
+            "there is an expert for poise/Push-v0 only: name a configuration of it, such as "
+            "'--config configs/push/expert.yaml'"
+        )
+    return contender(options.policy, options.config, parse_cli_overrides(options.settings))
+
+
 def rival_settings() -> str:
     from poise.policies.baselines import BASELINES
 
@@ -82,7 +114,7 @@ def rival_settings() -> str:
 
 
 def world_settings() -> str:
-    return _env_options(
+    return env_options(
         "settings of a ballbot's environment, each replacing the policy's own (in brackets the data sheet's):"
     )
 
@@ -110,12 +142,11 @@ def evaluate_options(parser: Parser) -> None:
 def evaluate(options: argparse.Namespace) -> None:
     from rich.console import Console
 
-    from poise.config import parse_cli_overrides
-    from poise.training.comparison import baselines_for, comparison_table, contender, measure, save_comparison
+    from poise.training.comparison import baselines_for, comparison_table, measure, save_comparison
     from poise.training.failures import failing, failures_table
 
     check_destination(options.json)
-    policy = contender(options.policy, options.config, parse_cli_overrides(options.settings))
+    policy = _chosen(options)
     rivals = failing(policy) if options.failures else [policy]
     rivals += baselines_for(policy) if options.baselines else []
     results = {rival.name: measure(rival, options.episodes, options.seed) for rival in rivals}
@@ -202,8 +233,6 @@ def play_options(parser: Parser) -> None:
 def play(options: argparse.Namespace) -> None:
     import torch
 
-    from poise.config import parse_cli_overrides
-    from poise.training.comparison import contender
     from poise.training.progress import ProgressBar
     from poise.training.side_by_side import record_side_by_side
     from poise.training.video import check_video, record_video
@@ -211,7 +240,7 @@ def play(options: argparse.Namespace) -> None:
     out = options.out or Path(f"{Path(options.policy).resolve().name}.mp4")
     check_video(out)
     check_destination(out)
-    rival = contender(options.policy, options.config, parse_cli_overrides(options.settings))
+    rival = _chosen(options)
     torch.manual_seed(options.seed)
     with ProgressBar(1, "play", unit="pictures") as bar:
         several = {"episodes": options.episodes} if options.episodes > 1 else {}
@@ -226,4 +255,5 @@ def play(options: argparse.Namespace) -> None:
             **several,
         )
     print(f"video in {out}")
-    print(f"seed {options.seed}: {filmed}")
+    last = options.seed + options.episodes - 1
+    print(f"seeds {options.seed} to {last}: {filmed}" if several else f"seed {options.seed}: {filmed}")

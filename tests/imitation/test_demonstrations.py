@@ -561,8 +561,19 @@ def test_demonstrations_of_something_else_are_not_mixed_in(folder: Path, changes
     [
         (
             lambda one: Demonstration({**one.observation, "state": one.observation["state"][:2]}, one.actions),
-            "observations",
+            "4 actions and 2 observations 'state', expected one of each",
         ),
+        (
+            lambda one: Demonstration(one.observation, one.actions[:-1]),
+            "3 actions and 4 observations 'image', expected one of each",
+        ),
+        (lambda one: one.beginning(0), "has no steps, expected one or more"),
+        (
+            lambda one: _with_image(one, one.observation["image"] / 255),
+            "the picture 'image' must be of uint8 from 0 to 255, got float64",
+        ),
+        (lambda one: _with_image(one, one.observation["image"].astype(np.uint16)), "uint8 from 0 to 255, got uint16"),
+        (lambda one: _with_image(one, -one.observation["image"].astype(np.int64)), "uint8 from 0 to 255, got int64"),
         (lambda one: Demonstration({"state": one.observation["state"]}, one.actions), "observations"),
         (lambda one: Demonstration(one.observation, one.actions[:, :1]), r"actions must be \(4, 2\), got \(4, 1\)"),
         (lambda one: Demonstration(one.observation, one.actions * np.nan), "finite numbers, action is not"),
@@ -572,6 +583,15 @@ def test_demonstrations_that_cannot_be(folder: Path, change: Any, said: str) -> 
     with pytest.raises(InvalidValueError, match=said):
         writer(folder).write([MADE[1], change(MADE[0])])
     check(Demonstrations(folder).load(), range(5))
+
+
+def _with_image(one: Demonstration, image: Any) -> Demonstration:
+    return Demonstration({**one.observation, "image": image}, one.actions)
+
+
+def test_one_that_is_in_no_list(folder: Path) -> None:
+    with pytest.raises(InvalidValueError, match=r"expected a sequence of demonstrations, got one"):
+        writer(folder).write(MADE[0])  # type: ignore[arg-type]
 
 
 def test_folders_that_hold_none(folder: Path, tmp_path: Path) -> None:
@@ -604,6 +624,8 @@ def test_depth_is_kept_in_16_bits(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "meta/info.json").read_text())["features"]["observation.depth"]["info"] == {
         "is_depth_map": True
     }
+    with pytest.raises(InvalidValueError, match="the depth image 'depth' must be of floats in .0, 1., got uint8"):
+        made.write([Demonstration({"depth": depth.astype(np.uint8)}, np.zeros((6, 1)))])
     half = Demonstrations(tmp_path, size=(4, 5)).load()[0].observation["depth"]
     assert half.shape == (6, 1, 4, 5)
     assert abs(half.mean() - found.mean()) < 0.05

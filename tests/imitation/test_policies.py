@@ -299,11 +299,47 @@ def test_half_precision_learns_the_same_within_its_rounding() -> None:
     assert losses["bfloat16"] != losses["float32"]
 
 
+IMAGE, STATE = torch.rand(1, 3, 32, 32), torch.zeros(1, 3)
+MISFITS: dict[str, tuple[dict[str, Any], str]] = {
+    "missing": ({"state": STATE}, r"sees 'image', a tensor \(N, 3, 32, 32\), .*, got 'state'$"),
+    "misspelt": ({"imag": IMAGE, "state": STATE}, r"got 'imag', 'state'; did you mean 'imag'\?"),
+    "nothing": ({}, "got nothing"),
+    "one robot, unbatched": ({"image": IMAGE[0], "state": STATE[0]}, r"\(N, 3, 32, 32\), .*, got \(3, 32, 32\)"),
+    "unbatched numbers": ({"image": IMAGE, "state": STATE[0]}, r"'state' must be a tensor \(N, 3\), .*, got \(3,\)"),
+    "fewer numbers": ({"image": IMAGE, "state": STATE[:, :2]}, r"'state' must be a tensor \(N, 3\), .*, got \(1, 2\)"),
+    "smaller pictures": ({"image": IMAGE[:, :, 12:], "state": STATE}, r"'image' must be .*, got \(1, 3, 20, 32\)"),
+    "other robots": ({"image": IMAGE, "state": STATE.expand(2, 3)}, r"'state' must be a tensor \(N, 3\), .* \(2, 3\)"),
+    "a number": ({"image": IMAGE, "state": torch.tensor(1.0)}, r"'state' must be .*, got \(\)"),
+    "no tensor": ({"image": IMAGE.numpy(), "state": STATE}, "'image' must be a tensor .*, got ndarray"),
+    "double": ({"image": IMAGE, "state": STATE.double()}, "'state' must be float32, got float64"),
+    "0 to 255": ({"image": IMAGE / IMAGE.max() * 255.0, "state": STATE}, r"in \[0, 1\], got numbers from .* to 255$"),
+    "centred": ({"image": IMAGE - 0.5, "state": STATE}, r"'image' must be uint8, or floating in \[0, 1\]"),
+    "not a number": ({"image": IMAGE * math.nan, "state": STATE}, "got numbers from nan to nan"),
+    "whole numbers": ({"image": (IMAGE * 255).long(), "state": STATE}, r"or floating in \[0, 1\], got int64"),
+}
+
+
+@pytest.mark.parametrize("name", ["bc", "act"])
+@pytest.mark.parametrize("misfit", MISFITS)
+def test_what_a_policy_does_not_see_is_refused_by_its_name(misfit: str, name: str) -> None:
+    shown, words = MISFITS[misfit]
+    with pytest.raises(InvalidValueError, match=words):
+        build(name).eval().infer(shown, NOTHING)
+
+
+@pytest.mark.parametrize("name", ["bc", "act"])
+def test_pictures_may_be_bytes_or_in_the_unit_range_and_more_may_be_shown(name: str) -> None:
+    policy = build(name).eval()
+    image = torch.randint(256, (2, 3, 32, 32), dtype=torch.uint8)
+    seen = {"image": image, "state": torch.zeros(2, 3)}
+    actions = policy.infer(seen, NOTHING)[0]
+    shown = seen | {"image": image / 255.0, "other": torch.zeros(7)}
+    assert torch.allclose(actions, policy.infer(shown, NOTHING)[0], atol=1e-5)
+
+
 def test_slips() -> None:
     with pytest.raises(InvalidValueError, match="actions of 3 numbers, not of 2"):
         VisuomotorBCPolicy(SHAPES, 2, parse(CloningPolicyConfig, SMALL | {"coordinates": "spherical"}), SCALES)
-    with pytest.raises(InvalidValueError, match=r"expected pictures of shape \(3, 32, 32\).*got \(3, 20, 32\)"):
-        build().infer({"image": torch.zeros(1, 3, 20, 32), "state": torch.zeros(1, 3)}, NOTHING)
     with pytest.raises(InvalidValueError, match="resnet18 makes a single place of pictures of 32x32 pixels"):
         build(backbone={"name": "resnet18"})
     for settings, said in (

@@ -10,6 +10,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from poise.cli import main
 from poise.config import save_yaml
 from poise.errors import InvalidValueError, MissingFileError, PoiseError
 from poise.imitation import Demonstration, DemonstrationWriter
@@ -120,6 +121,17 @@ def test_a_run_that_goes_on_is_the_same_to_the_last_bit(policy: str, demos: Path
     assert all(torch.equal(value, parts[name]) for name, value in whole.items())
 
 
+def test_the_terminal_counts_epochs(demos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save_yaml(tmp_path / "c.yaml", config(demos, env={}))
+    train = ["train", str(tmp_path / "c.yaml"), "--out", str(tmp_path / "run"), "--stop_at", "1"]
+    assert main(train) == 0
+    assert "\nstopped at epoch 1 of 2\n" in capsys.readouterr().out
+    assert main(["train", "--resume", str(tmp_path / "run"), "--stop_at", "null"]) == 0
+    said = capsys.readouterr().out
+    assert f"\ngoing on in {tmp_path / 'run'} at epoch 1\n" in said
+    assert "\nall epochs done, at epoch 2\n" in said
+
+
 @pytest.mark.parametrize("policy", POLICIES)
 def test_what_is_read_again_acts_as_what_was_trained(policy: str, demos: Path, tmp_path: Path) -> None:
     run = start_run(config(demos, policy=POLICIES[policy], total_steps=1), tmp_path / "run")
@@ -225,7 +237,7 @@ def refused(plan: CloningRunConfig, folder: Path, words: str, error: type[PoiseE
 def test_what_cannot_be_learned_leaves_no_folder(demos: Path, tmp_path: Path) -> None:
     run, here = tmp_path / "run", {"folder": str(demos)}
     refused(config(demos, demonstrations={"folder": str(tmp_path / "no")}), run, "no demonstrations", MissingFileError)
-    refused(config(demos, demonstrations=here | {"episodes": 41}), run, "is 41, but .* holds 40")
+    refused(config(demos, demonstrations=here | {"episodes": 41}), run, "is 41, but .* holds 40; .* --episodes 41$")
     refused(config(demos, policy={"observations": ["imag"]}), run, "no component 'imag'; did you mean 'image'")
     refused(config(demos, policy={"coordinates": "spherical"}), run, "actions of 3 numbers, not of 2")
     refused(

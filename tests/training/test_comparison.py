@@ -1,3 +1,4 @@
+import math
 from io import StringIO
 
 import numpy as np
@@ -40,6 +41,13 @@ def test_the_table_is_whole_in_80_columns() -> None:
             interval = summary[name]
             assert form.format(interval["mean"]) in text
             assert f"{form.format(interval['low'])} to {form.format(interval['high'])}" in text
+
+
+def test_no_distance_is_less_than_none() -> None:
+    pushed = Evaluation(0, [-1.0] * 3, [9] * 3, [True] * 3, [math.nan] * 3, [0.01, 0.01, 0.3])
+    out = StringIO()
+    Console(file=out, width=80).print(comparison_table({"it": pushed}))
+    assert "0.000 to 0.523" in out.getvalue()  # mean 0.107, t(2) = 4.303, standard deviation 0.167: 0.107 -+ 0.416
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from poise.imitation import Demonstrations
 from poise.policies.baselines import BASELINES
 from poise.training import runs
 from poise.training.cloning_config import CloningRunConfig
+from poise.training.logging import read_progress
 from poise.training.recording import Mixed
 from poise.training.runs import resume_run, start_run
 from poise.training.trained import load_trained
@@ -64,6 +65,16 @@ def test_as_many_decisions_are_labelled_as_asked_for_and_by_the_expert(few: Path
     told = np.concatenate([one.actions[:-1] for one in asked])
     by_expert = (np.abs(moved - told) < 1e-5).all(axis=1)
     assert 0.2 < by_expert.mean() < 0.9, "the learner acts, and sometimes the expert"
+
+
+def test_every_round_is_told_of(few: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    start_run(config(few, decisions=50), tmp_path / "run").train()
+    told = [line for line in capsys.readouterr().out.splitlines() if "asked the expert" in line]
+    counts = read_progress(tmp_path / "run")["update/decisions"]
+    assert told == [
+        f"epoch 2: asked the expert, round 1: {counts[2]:.0f} of 50 decisions are labelled",
+        "epoch 4: asked the expert, round 2: 50 of 50 decisions are labelled",
+    ]
 
 
 @pytest.mark.parametrize("lost", ["nothing", "the checkpoint"])

@@ -10,7 +10,7 @@ import pytest
 from poise.cli import main
 from poise.config import parse
 from poise.errors import InvalidValueError, PoiseError
-from poise.imitation import Demonstrations
+from poise.imitation import Demonstrations, DemonstrationWriter
 from poise.training.comparison import Contender, contender
 from poise.training.config import RunConfig
 from poise.training.demos import DemosConfig, demonstrate
@@ -33,6 +33,7 @@ def test_interrupted_or_not_and_however_many_at_once_they_are_the_same(tmp_path:
         DemosConfig(episodes=7, side_by_side=3, **noisy), expert(), tmp_path / "parts", threads=1, progress=seen.append
     )
     assert parts == whole
+    assert seen[0] == 3, "it begins with what is there"
     assert whole.tried > 7  # with so much noise some fail, and are left out
     assert seen[-1] == 7
     one, other = (Demonstrations(tmp_path / name).load() for name in ("whole", "parts"))
@@ -90,6 +91,73 @@ def test_who_never_succeeds_is_given_up(tmp_path: Path) -> None:
         demonstrate(
             DemosConfig(episodes=10, side_by_side=10), expert("do-nothing", max_steps=1), tmp_path / "demos", threads=1
         )
+
+
+def test_what_is_there_and_damaged_is_warned_of_and_added_to(tmp_path: Path) -> None:
+    out = tmp_path / "demos"
+    demonstrate(DemosConfig(episodes=2, side_by_side=2), expert(), out, threads=1)
+    demonstrate(DemosConfig(episodes=3, side_by_side=2), expert(), out, threads=1)
+    file = out / "data/chunk-000/file-000.parquet"
+    file.write_bytes(file.read_bytes()[:-200])
+    with pytest.warns(
+        UserWarning,
+        match=r"when they are read, 2 of the demonstrations in .* \(episodes 0-1: .*file-000.parquet is damaged",
+    ):
+        assert demonstrate(DemosConfig(episodes=4, side_by_side=2), expert(), out, threads=1).episodes == 4
+    for other in out.glob("data/*/*.parquet"):
+        other.write_bytes(other.read_bytes()[:-200])
+    with pytest.warns(UserWarning, match="no demonstration that can be used: episodes 0-1: .*; episode 2: "):
+        assert demonstrate(DemosConfig(episodes=5, side_by_side=2), expert(), out, threads=1).episodes == 5
+
+
+def test_what_is_no_data_set_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "note").write_text("mine")
+    with pytest.raises(InvalidValueError, match=r"is not empty, and holds no demonstrations; choose another '--out'"):
+        demonstrate(DemosConfig(episodes=1), expert(), tmp_path, threads=1)
+    with pytest.raises(InvalidValueError, match="note is a file, expected a folder"):
+        demonstrate(DemosConfig(episodes=1), expert(), tmp_path / "note", threads=1)
+    assert [path.name for path in tmp_path.iterdir()] == ["note"]
+
+
+def test_a_crash_before_the_first_are_told_of_is_gone_on_from(tmp_path: Path) -> None:
+    out = tmp_path / "demos"
+    demonstrate(DemosConfig(episodes=1), expert(), out, threads=1)
+    (out / "meta/info.json").unlink()
+    assert demonstrate(DemosConfig(episodes=1), expert(), out, threads=1).episodes == 1
+
+
+def test_the_command_tells_what_is_kept(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "demos"
+    command = ["demos", "configs/push/expert.yaml", "--out", str(out), "--env.options.camera.enabled", "false"]
+    few = [*command, "--side_by_side", "2", "--episodes"]
+    assert main([*few, "2"]) == 0
+    capsys.readouterr()
+    assert main([*few, "2"]) == 0
+    assert "demos: 2/2 demonstrations (100 %)" in capsys.readouterr().out
+    assert main([*few, "3", "--noise", "1"]) == 2
+    assert "demonstrations (" not in capsys.readouterr().out, "who is refused has not begun"
+    write, kept = DemonstrationWriter.write, [1, 1]
+
+    def interrupted(writer: DemonstrationWriter, demonstrations: Any) -> None:
+        kept.pop()
+        write(writer, demonstrations)
+        if not kept:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(DemonstrationWriter, "write", interrupted)
+    assert main([*few, "9"]) == 130
+    told = capsys.readouterr()
+    assert f"6 demonstrations are kept in {out}; the same command goes on" in told.out
+    assert told.err == "interrupted\n"
+
+
+def test_the_commands_help_tells_of_the_environments_options(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["demos", "--help"]) == 0
+    told = capsys.readouterr().out
+    assert "--env.options.camera.height" in told
+    assert "--env.options.terrain.height" in told
 
 
 def test_the_command_makes_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -194,6 +194,43 @@ def test_a_run_that_imitates_tells_epochs_losses_and_where_things_end(tmp_path: 
     assert titles[0] == "seed 900000: succeeded after 11 time steps, return -10.0"
 
 
+def test_who_names_no_environment_is_told_to_act_in_one_that_a_file_names(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    save_yaml(run / "config.yaml", parse_run({"demonstrations": {"folder": "d"}}, "here"))
+    MetricsLogger(run, tensorboard=False).log(1, {"update/loss": 1.0})
+    text = Page(write_report(run, tmp_path / "a.html")).text
+    text += Page(write_report(run, tmp_path / "b.html", {"it": _evaluation([False], [1.0])})).text
+    acting = re.findall(rf"poise (?:evaluate|play) {run}(.{{14}})", text)
+    assert set(acting) == {" --config FILE"}
+    assert len(acting) == 8
+
+
+def test_the_push_tasks_versions_are_told_and_no_distance_is_less_than_none(
+    tmp_path: Path, write_run: WriteRun
+) -> None:
+    pushed = Evaluation(0, [-1.0] * 3, [9] * 3, [True] * 3, [math.nan] * 3, [0.01, 0.01, 0.3]).to_json()
+    run = write_run(tmp_path / "run", env={"id": "poise/Push-v0"})
+    page = Page(write_report(run, tmp_path / "a.html", {"it": pushed}))
+    assert "Final distance 0.107 m 0.000 to 0.523 m" in page.text
+    assert {"panda-gym", "pybullet"} <= set(page.text.split())
+    assert "pybullet" not in Page(write_report(write_run(tmp_path / "other"), tmp_path / "b.html")).text
+
+
+def test_a_video_stays_until_another_is_given(tmp_path: Path, write_run: WriteRun) -> None:
+    run = write_run(tmp_path / "run")
+    (tmp_path / "v.mp4").write_bytes(b"film")
+    (tmp_path / "w.mp4").write_bytes(b"other")
+    out = run / "report.html"
+    first = Page(write_report(run, out, video=tmp_path / "v.mp4", filmed="seed 3"))
+    again = Page(write_report(run, out, {"it": _evaluation([True], [1.0])}))
+    assert again.all("video") == first.all("video")
+    assert "One episode in real time: seed 3" in again.text
+    assert missing_parts(run, {"it": _evaluation([True], [1.0])}) == ([], [])
+    assert "What is not here" not in again.text
+    assert Page(write_report(run, out, video=tmp_path / "w.mp4")).all("video") != first.all("video")
+    assert Page(write_report(run, tmp_path / "a.html")).all("video") == []
+
+
 def test_a_whole_report_lacks_nothing(tmp_path: Path, write_run: WriteRun) -> None:
     run = write_run(tmp_path / "run")
     (tmp_path / "v.mp4").write_bytes(b"film")
@@ -221,6 +258,9 @@ def test_how_to_do_it_again(tmp_path: Path, write_run: WriteRun) -> None:
     assert f"poise train {run}/config.yaml --policy.encoder {run}/encoder --out {run}-again" in page.text
     assert f"poise evaluate {run} --episodes 2 --seed 900000" in page.text
     assert "seed: 7" in page.text
+    failing = {name: _evaluation([True], [1.0]) for name in ("all well", "both dead")}
+    assert "--seed 900000 --failures" in Page(write_report(run, tmp_path / "b.html", failing)).text
+    assert "--seed 900000 --baselines" in _told(tmp_path, run, "random")
     assert "mujoco" in page.text
 
 

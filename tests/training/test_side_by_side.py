@@ -48,7 +48,7 @@ def test_each_episode_is_framed_by_how_it_ended(tmp_path: Path) -> None:
     )
     assert made.successes.tolist() == [True, False, True]
     assert str(made) == "2 of 3 succeeded"
-    assert told == [(step, 80) for step in (1, 2, 3, 4)]
+    assert told == [*((step, 80) for step in (1, 2, 3, 4)), (4, 4)]  # there are no more to come
     frames = iio.imread(tmp_path / "a.mp4")
     assert frames.shape == (4 + 15, 2 * (60 + 12), 2 * (40 + 12), 3)
     last = frames[-1].astype(int)
@@ -58,6 +58,15 @@ def test_each_episode_is_framed_by_how_it_ended(tmp_path: Path) -> None:
         assert last[top + 36, left + 26].min() > 230
     assert last[110, 80].max() < 25, "nothing is where there is no fourth"
     np.testing.assert_array_less(np.abs(frames[0].astype(int)[2, 26] - frames[0].astype(int)[2, 78]), 12)
+
+
+def test_no_more_pictures_are_expected_than_an_episode_can_have(tmp_path: Path) -> None:
+    register("ShortLamp-v0", Lamp, max_episode_steps=5)
+    told: list[tuple[int, int]] = []
+    record_side_by_side(
+        do_nothing, "ShortLamp-v0", {}, tmp_path / "a.mp4", 2, 8.0, 6, side=60, on_frame=lambda *at: told.append(at)
+    )
+    assert told == [(step, 5) for step in (1, 2, 3, 4, 5)]
 
 
 def test_what_cannot_be_shown(tmp_path: Path) -> None:

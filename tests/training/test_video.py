@@ -10,7 +10,7 @@ import pytest
 
 from poise.errors import InvalidValueError, PoiseError
 from poise.training.mp4 import mp4_writer
-from poise.training.overlay import draw_alert, draw_readouts
+from poise.training.overlay import SUCCESS, draw_alert, draw_readouts
 from poise.training.video import record_video
 
 BALLBOT = "poise/Ballbot-v0"
@@ -139,6 +139,49 @@ def test_other_environments_draw_themselves(tmp_path: Path, painter: str) -> Non
     assert failed[:, 20, 100].mean(axis=-1).max() < 25  # never the picture of an episode after the failure
 
 
+class Judge(Painter):
+    """Tells of success: of the steps when it ends by itself, of none when time ends it."""
+
+    def __init__(self, render_mode: str | None = None, fails: bool = False, solved: bool = False) -> None:
+        super().__init__(render_mode, fails)
+        self._solved = solved
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        *rest, terminated, truncated, _ = super().step(action)
+        return *rest, terminated, truncated, {"success": terminated and self._solved}
+
+
+@pytest.fixture
+def judge() -> Any:
+    gym.register("Judge-v0", Judge, max_episode_steps=30)
+    yield "Judge-v0"
+    del gym.registry["Judge-v0"]
+
+
+def test_who_tells_of_success_is_believed(tmp_path: Path, judge: str) -> None:
+    def film(seconds: float = 60.0, **options: Any) -> Any:
+        return record_video(Still, judge, options, tmp_path / "a.mp4", seconds)
+
+    assert film().end == "did not succeed"  # though the next episode begins in the same step
+    assert film(1.0).end == "did not succeed"
+    for solved, end, strong in ((False, "ended after 0.3 s", 0), (True, "succeeded after 0.3 s", 1)):
+        made = film(fails=True, solved=solved)
+        assert made.end == end
+        badge = iio.imread(made.path)[-1][92:94, 6:12].mean(axis=(0, 1))
+        assert badge.argmax() == strong  # red is what has failed, green what has not
+
+
+def test_who_tells_of_no_success_did_not_fail(tmp_path: Path, painter: str) -> None:
+    assert record_video(Still, painter, {}, tmp_path / "a.mp4", 60.0).end == "did not fail"
+
+
+def test_no_more_pictures_are_expected_than_an_episode_has(tmp_path: Path, judge: str) -> None:
+    told: list[tuple[int, int]] = []
+    record_video(Still, judge, {}, tmp_path / "a.mp4", 60.0, on_frame=lambda *it: told.append(it))
+    assert told[0] == (1, 30)
+    assert told[-1] == (20, 20)
+
+
 def test_an_environment_without_pictures_is_refused(tmp_path: Path) -> None:
     gym.register("Blind-v0", lambda: gym.wrappers.TimeLimit(Blind(), 10))
     try:
@@ -227,4 +270,5 @@ def test_what_is_drawn_stays_in_its_corner() -> None:
     warned = draw_alert(picture, "fell after 1.0 s")
     assert (warned[:430] == 100).all()
     assert tuple(warned[450, 15]) > (150, 0, 0)
+    assert draw_alert(picture, "succeeded after 1.0 s", SUCCESS)[450, 15].argmax() == 1
     assert (picture == 100).all()

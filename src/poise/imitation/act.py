@@ -16,7 +16,6 @@ from poise.imitation.eyes import Scales
 from poise.imitation.policy import ImitationPolicy
 from poise.nn import MlpModel
 from poise.nn.dropout import quicken
-from poise.nn.frames import dense
 from poise.nn.memory import States
 from poise.policies.actor_critic import Shapes
 
@@ -86,7 +85,7 @@ class ACTPolicy(ImitationPolicy):
     @torch.no_grad()
     def infer(self, observation: Mapping[str, Any], states: States) -> tuple[Tensor, dict[str, Tensor]]:
         """Actions (N, A) for components (N, ...), and what is remembered: tokens of before, and actions to come."""
-        tokens = self._tokens({name: dense(value) for name, value in observation.items()}, 1)
+        tokens = self._tokens(self.admitted(observation), 1)
         history = self._history(tokens, states)
         queue, done = self._queue(states, len(tokens)), self._done(states, len(tokens))
         wanted = self._wants(queue, done)

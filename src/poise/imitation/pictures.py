@@ -11,12 +11,31 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from poise.errors import InvalidValueError
 from poise.policies.actor_critic import Shapes
 
 
 def pictures_among(shapes: Shapes) -> tuple[str, ...]:
     """Components that are pictures (C, H, W)."""
     return tuple(name for name, shape in shapes.items() if len(shape) == 3)
+
+
+def check_range(name: str, pictures: Tensor) -> None:
+    """Refuse pictures (N, C, H, W) that are neither bytes nor in [0, 1]; bytes are not looked at.
+
+    Raises:
+        InvalidValueError: they are.
+    """
+    if pictures.dtype == torch.uint8:
+        return
+    if not pictures.is_floating_point():
+        kind = str(pictures.dtype).removeprefix("torch.")
+        raise InvalidValueError(f"'{name}' must be uint8, or floating in [0, 1], got {kind}")
+    least, most = map(float, pictures.aminmax()) if pictures.numel() else (0.0, 0.0)
+    if not (least >= 0.0 and most <= 1.0):  # nor what is no number
+        raise InvalidValueError(
+            f"'{name}' must be uint8, or floating in [0, 1], got numbers from {least:g} to {most:g}"
+        )
 
 
 def in_unit_range(pictures: Tensor) -> Tensor:

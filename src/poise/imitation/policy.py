@@ -10,16 +10,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from poise.errors import InvalidValueError
+from poise.errors import InvalidValueError, did_you_mean
 from poise.imitation import spherical
 from poise.imitation.batches import Batch, Corpus
 from poise.imitation.config import CloningConfig, CloningPolicyConfig, ImitationPolicyConfig
 from poise.imitation.eyes import Body, Eye, Scales
 from poise.imitation.losses import cloning_loss
-from poise.imitation.pictures import pictures_among
+from poise.imitation.pictures import check_range, pictures_among
 from poise.imitation.published import load_published
 from poise.nn import Memory, MlpModel, forget
-from poise.nn.frames import dense
+from poise.nn.frames import Frames, dense
 from poise.nn.memory import States
 from poise.nn.precision import is_low
 from poise.policies.actor_critic import Shapes
@@ -44,6 +44,7 @@ class ImitationPolicy(nn.Module, ABC):
     def __init__(self, shapes: Shapes, action_width: int, config: ImitationPolicyConfig, scales: Scales) -> None:
         super().__init__()
         self.config = config
+        self.shapes = {name: tuple(shape) for name, shape in shapes.items()}
         self.action_width = action_width
         self.is_spherical = config.coordinates == "spherical"
         if self.is_spherical and action_width != 3:
@@ -85,7 +86,34 @@ class ImitationPolicy(nn.Module, ABC):
 
     @abstractmethod
     def infer(self, observation: Mapping[str, Any], states: States) -> tuple[Tensor, dict[str, Tensor]]:
-        """Actions (N, A) for components (N, ...), and what is remembered after them."""
+        """Actions (N, A) for components (N, ...), and what is remembered after them.
+
+        Raises:
+            InvalidValueError: a component is missing, or not as the policy sees it.
+        """
+
+    def admitted(self, observation: Mapping[str, Any]) -> dict[str, Tensor]:
+        """The components (N, ...) that it sees, as they are, once they are found to be what it sees.
+
+        Raises:
+            InvalidValueError: one is missing, of another shape or type, or a picture is neither uint8 nor in [0, 1].
+        """
+        found: dict[str, Tensor] = {}
+        for name, shape in self.shapes.items():
+            value = dense(observation[name]) if name in observation else None
+            if (
+                not isinstance(value, Tensor)
+                or value.ndim != 1 + len(shape)
+                or value.shape[1:] != shape
+                or len({len(value), *map(len, found.values())}) > 1
+            ):
+                raise InvalidValueError(_misfit(name, shape, observation))
+            if name in self.cameras.values():
+                check_range(name, value)
+            elif value.dtype == torch.float64:
+                raise InvalidValueError(f"'{name}' must be float32, got float64")
+            found[name] = value
+        return found
 
     def actions(self, outputs: Tensor) -> Tensor:
         """What a head says (..., outputs) as actions (..., A)."""
@@ -114,6 +142,17 @@ class ImitationPolicy(nn.Module, ABC):
     def in_precision(self) -> Any:
         """A context in which it multiplies in the precision that it learns in."""
         return torch.autocast("cpu", torch.bfloat16, enabled=self._low and self.training)
+
+
+def _misfit(name: str, expected: tuple[int, ...], observation: Mapping[str, Any]) -> str:
+    """What to say of a component that is missing, no tensor, of another shape, or of more or fewer robots."""
+    shape = f"({', '.join(map(str, ('N', *expected)))}), N being the same for all components"
+    if name not in observation:
+        given = ", ".join(map(repr, observation)) or "nothing"
+        return f"the policy sees '{name}', a tensor {shape}, got {given}{did_you_mean(name, observation)}"
+    value = observation[name]
+    got = tuple(value.shape) if isinstance(value, Tensor | Frames) else type(value).__name__
+    return f"'{name}' must be a tensor {shape}, got {got}"
 
 
 class VisuomotorBCPolicy(ImitationPolicy):
@@ -153,7 +192,7 @@ class VisuomotorBCPolicy(ImitationPolicy):
     @torch.no_grad()
     def infer(self, observation: Mapping[str, Any], states: States) -> tuple[Tensor, dict[str, Tensor]]:
         """Actions (N, A) for components (N, ...), and what is remembered after them."""
-        features = self._features({name: dense(value) for name, value in observation.items()}, 1)
+        features = self._features(self.admitted(observation), 1)
         after: dict[str, Tensor] = {}
         if self.memory is not None:
             features, after = self.memory.step(features, states or self.memory.initial_states(len(features)))

@@ -116,9 +116,12 @@ class DemonstrationWriter:
         """Some more episodes, in a file of their own.
 
         Raises:
-            InvalidValueError: one has other components, other shapes, no frames, or numbers that are not finite.
+            InvalidValueError: one has other components, other shapes, pictures that are not uint8 (or, of depth,
+                floating-point), no steps, or numbers that are not finite.
             PoiseError: the disk refuses; what was there before stays.
         """
+        if isinstance(demonstrations, Demonstration):
+            raise InvalidValueError("expected a sequence of demonstrations, got one; write [demonstration]")
         if not demonstrations:
             return
         for demonstration in demonstrations:
@@ -178,19 +181,34 @@ class DemonstrationWriter:
         return alike and all(row.get(name) is not None for name in needed)
 
     def _check(self, demonstration: Demonstration) -> None:
-        length, components = len(demonstration), self.info.components
-        shapes = {name: np.shape(values) for name, values in demonstration.observation.items()}
-        expected = {name: (length, *shape) for name, shape in components.items()}
-        if not length or shapes != expected:
-            raise InvalidValueError(f"a demonstration must have observations {expected}, one or more, got {shapes}")
-        if np.shape(demonstration.actions) != (length, self.info.action_width):
-            raise InvalidValueError(
-                f"actions must be ({length}, {self.info.action_width}), got {np.shape(demonstration.actions)}"
-            )
-        numbers = {**demonstration.observation, ACTION: demonstration.actions}
+        length, components, width = len(demonstration), self.info.components, self.info.action_width
+        if not length:
+            raise InvalidValueError("a demonstration has no steps, expected one or more")
+        observation = {name: np.atleast_1d(values) for name, values in demonstration.observation.items()}
+        if {name: values.shape[1:] for name, values in observation.items()} != components:
+            expected = {name: (length, *shape) for name, shape in components.items()}
+            shapes = {name: values.shape for name, values in observation.items()}
+            raise InvalidValueError(f"a demonstration must have observations {expected}, got {shapes}")
+        if np.shape(demonstration.actions) != (length, width):
+            raise InvalidValueError(f"actions must be ({length}, {width}), got {np.shape(demonstration.actions)}")
+        for name, values in observation.items():
+            if len(values) != length:
+                raise InvalidValueError(
+                    f"a demonstration has {length} actions and {len(values)} observations '{name}', "
+                    "expected one of each for every step"
+                )
+            self._check_kind(name, values.dtype)
+        numbers = {**observation, ACTION: demonstration.actions}
         wrong = [name for name, values in numbers.items() if not np.isfinite(values).all()]
         if wrong:
             raise InvalidValueError(f"a demonstration must be of finite numbers, {wrong[0]} is not")
+
+    def _check_kind(self, name: str, dtype: np.dtype[Any]) -> None:
+        """Pictures are stored as they are: other numbers would not survive it."""
+        is_depth = self.info.features[OBSERVATION + name].is_depth
+        if name in self.info.pictures and not (dtype.kind == "f" if is_depth else dtype == np.uint8):
+            kind, expected = ("depth image", "floats in [0, 1]") if is_depth else ("picture", "uint8 from 0 to 255")
+            raise InvalidValueError(f"the {kind} '{name}' must be of {expected}, got {dtype}")
 
     def _numbered(self, demonstrations: Sequence[Demonstration]) -> list[dict[str, NDArray[Any]]]:
         """The frames of each, by feature, following those that are there."""

@@ -1,5 +1,6 @@
 """Learning from demonstrations: read them, learn from them epoch by epoch, report."""
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -89,6 +90,7 @@ class Cloner(Loop):
         """One epoch, before which an expert may be asked."""
         if self._dagger is not None and self._dagger.is_due(self.step, len(self.corpus)):
             self.corpus = self.corpus.joined(self._dagger.ask(self.agent_for, len(self.corpus)))
+            self.say(f"epoch {self.step:,}: {self._dagger.told(len(self.corpus))}")
         with torch_threads(self.config.update_threads):
             metrics = self._learner.epoch(self.corpus, self.held_out)
         self.step += 1
@@ -127,7 +129,8 @@ def _read(config: DemonstrationsConfig, components: tuple[str, ...], seed: int) 
     numbers = range(len(demonstrations) if config.episodes is None else config.episodes)
     if len(numbers) > len(demonstrations):
         raise InvalidValueError(
-            f"demonstrations.episodes is {len(numbers)}, but {config.folder} holds {len(demonstrations)}"
+            f"demonstrations.episodes is {len(numbers)}, but {config.folder} holds {len(demonstrations)}; lower it, or "
+            f"record more: poise demos CONFIG --out {shlex.quote(config.folder)} --episodes {len(numbers)}"
         )
     with ProgressBar(len(numbers), "read", unit="episodes") as bar:
         episodes = demonstrations.load(numbers, bar.update)

@@ -92,6 +92,11 @@ class Dagger:
                 env.close()
         return self._read(number)
 
+    def told(self, decisions: int) -> str:
+        """What the latest round brought, so many decisions being labelled now."""
+        most = self._dagger.decisions
+        return f"asked the expert, round {len(self.rounds)}: {decisions:,} of {most:,} decisions are labelled"
+
     def after(self, rounds: Sequence[str]) -> list[LoadedEpisode]:
         """Go on after these rounds, told by their fingerprints: the episodes of all.
 

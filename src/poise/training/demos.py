@@ -6,6 +6,7 @@ will get to by its own mistakes (DART: Laskey et al., arXiv 1703.09327).
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -15,8 +16,9 @@ from gymnasium.vector import VectorEnv
 from pydantic import Field
 
 from poise.config import Config, save_yaml
-from poise.errors import PoiseError
-from poise.imitation import Demonstration, DemonstrationWriter
+from poise.errors import InvalidValueError, PoiseError
+from poise.imitation import Demonstration, Demonstrations, DemonstrationWriter
+from poise.imitation.layout import INFO, read_info
 from poise.training.comparison import Contender
 from poise.training.environments import make_vector_env
 from poise.training.recording import Disturbed, record, writer_for
@@ -54,28 +56,35 @@ def demonstrate(
     threads: int = 0,
     progress: Callable[[int], None] | None = None,
 ) -> Demonstrated:
-    """Fill the folder `out` with demonstrations; those that are there already are kept.
+    """Fill the folder `out` with demonstrations; those that are there already are kept, and damage is warned of.
 
     Args:
         config: the settings; all but the number of episodes must be those of what is there.
         expert: who acts, and in which environment.
         out: the data set's folder.
         threads: for the environments, 0 for all cores.
-        progress: told now and then how many episodes are kept.
+        progress: told at first and now and then how many episodes are kept.
 
     Raises:
-        InvalidValueError: the folder holds demonstrations made otherwise.
+        InvalidValueError: the folder holds demonstrations made otherwise, or something else, or is a file.
         PoiseError: the expert hardly ever succeeds.
     """
+    _check_folder(out)
     settings = _Settings.of(config, expert)
     check_made_alike(out / SETTINGS, settings, ("episodes", "side_by_side"), "demonstrations")
     count = min(config.side_by_side, config.episodes)
     env = make_vector_env(settings.env, count, expert.env_options, threads)
     try:
         writer = writer_for(env, out, settings.task or settings.env)
+        _warn_of_damage(out)
         return _fill(writer, settings, env, expert, progress or (lambda kept: None))
     finally:
         env.close()
+
+
+def kept_in(folder: Path) -> int:
+    """Episodes of a data set, which may not have been begun."""
+    return read_info(folder).total_episodes if (folder / INFO).exists() else 0
 
 
 class _Settings(DemosConfig):
@@ -91,6 +100,31 @@ class _Settings(DemosConfig):
         return cls(**config.model_dump(), expert=expert.name, env=expert.config.env.id, options=expert.env_options)
 
 
+def _check_folder(folder: Path) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise InvalidValueError(f"{folder} is a file, expected a folder for demonstrations; choose another '--out'")
+    begun = (folder / INFO).exists() or (folder / SETTINGS).exists()  # these are there before the first are told of
+    if folder.is_dir() and not begun and any(folder.iterdir()):
+        raise InvalidValueError(f"{folder} is not empty, and holds no demonstrations; choose another '--out'")
+
+
+def _warn_of_damage(folder: Path) -> None:
+    """As who reads them would, but for pictures: to decode them all takes long."""
+    if not kept_in(folder):
+        return
+    info = read_info(folder)
+    numbers = [name for name in info.components if name not in info.pictures]
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            Demonstrations(folder, numbers).load()
+            told = [str(warning.message) for warning in caught]
+        except PoiseError as error:  # all of them
+            told = [str(error)]
+    for sentence in told:
+        warnings.warn(f"damaged data are added to: when they are read, {sentence}", stacklevel=3)
+
+
 def _fill(
     writer: DemonstrationWriter,
     config: _Settings,
@@ -102,6 +136,7 @@ def _fill(
     notes = writer.notes
     tried = notes[-1]["seed"] + 1 - config.seed if notes else 0
     redrawn = notes[-1]["redrawn"] if notes else 0
+    progress(writer.info.total_episodes)
     while writer.info.total_episodes < config.episodes:
         kept: list[Demonstration] = []
         generators = [

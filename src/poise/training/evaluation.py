@@ -49,7 +49,7 @@ class Evaluation:
         }
         arrived = [length for length, success in zip(self.lengths, self.successes, strict=True) if success]
         result["time_to_success"] = _average(arrived)
-        result["distance"] = _average(self.distances)
+        result["distance"] = _average(self.distances, least=0.0)
         for name, values in (("return", self.returns), ("length", self.lengths), ("speed", self.speeds)):
             result[name] = _average(values)
         return result
@@ -166,11 +166,12 @@ def _counted(on_step: Callable[[int], None] | None, before: int) -> Callable[[in
     return lambda count: on_step(before + count) if on_step else None
 
 
-def _average(values: Sequence[float]) -> dict[str, float | None]:
-    """A mean with its interval; neither, where there is nothing to average."""
+def _average(values: Sequence[float], least: float = -np.inf) -> dict[str, float | None]:
+    """A mean with its interval, none of it below the `least`; neither, where there is nothing to average."""
     if not values:
         return {"mean": None, "low": None, "high": None}
-    return _report(sum(values) / len(values), mean_interval(values))
+    low, high = mean_interval(values)
+    return _report(sum(values) / len(values), Interval(max(low, least), high))
 
 
 def _report(mean: float, interval: Interval) -> dict[str, float | None]:

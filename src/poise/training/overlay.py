@@ -9,7 +9,9 @@ from poise.sim.insets import LABEL, MARGIN, PANEL, draw_panel, font
 from poise.training.mp4 import Picture
 
 _PANEL_HEIGHT, _CELL = 50, 98
-_VALUE, _ALERT = (255, 255, 255), (196, 62, 10, 225)
+_VALUE = (255, 255, 255)
+SUCCESS, FAILURE = (46, 160, 67), (196, 62, 10)
+"""Colours of how an episode ended."""
 
 
 def draw_readouts(picture: Picture, readouts: Mapping[str, str]) -> Picture:
@@ -26,14 +28,14 @@ def draw_readouts(picture: Picture, readouts: Mapping[str, str]) -> Picture:
     return np.array(canvas)
 
 
-def draw_alert(picture: Picture, text: str) -> Picture:
+def draw_alert(picture: Picture, text: str, colour: tuple[int, int, int] = FAILURE) -> Picture:
     """A sentence at the lower left that cannot be overlooked; a new picture (H, W, 3)."""
     height = picture.shape[0]
     unit = height / 480
     canvas = Image.fromarray(picture)
     bold = font("DejaVuSans-Bold", 15 * unit)
     width = bold.getlength(text) / unit + 26
-    draw_panel(canvas, (MARGIN, 480 - MARGIN - 34, MARGIN + width, 480 - MARGIN), _ALERT, unit)
+    draw_panel(canvas, (MARGIN, 480 - MARGIN - 34, MARGIN + width, 480 - MARGIN), (*colour, 225), unit)
     position = ((MARGIN + 13) * unit, (480 - MARGIN - 17) * unit)
     ImageDraw.Draw(canvas).text(position, text, _VALUE, bold, anchor="lm")
     return np.array(canvas)

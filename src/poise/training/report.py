@@ -5,22 +5,24 @@ import os
 import platform
 import shlex
 from collections.abc import Iterator, Mapping
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from urllib.parse import quote
 
 from poise.config import parse, to_yaml
 from poise.cores import available_cores
-from poise.envs import BALLBOT_IDS, BallbotOptions
+from poise.envs import BALLBOT_IDS, PUSH_ID, BallbotOptions
 from poise.errors import MissingFileError
 from poise.files import explained
+from poise.policies.baselines import BASELINES
 from poise.training.callbacks import describe
 from poise.training.config import RunConfig
 from poise.training.curves import Run, read_runs, with_earlier
+from poise.training.failures import WELL
 from poise.training.markup import Html, file_uri, tag
 from poise.training.pages import as_typed, check_page, section, write_page
 from poise.training.plots import learning_curves_svg
-from poise.training.report_missing import Missing, latest_video, missing_parts
+from poise.training.report_missing import Missing, acting, kept_film, latest_video, missing_parts
 from poise.training.report_results import Report, checked, first_of, table, tiles
 from poise.training.seeds import EVALUATION_SEED
 
@@ -29,6 +31,7 @@ LARGEST_EMBEDDED = 8 << 20
 
 _MOST_FAILURES = 60
 _PACKAGES = ("poise", "mujoco", "torch", "numpy", "gymnasium")
+_PUSH_PACKAGES = ("panda-gym", "pybullet")
 
 
 def write_report(
@@ -46,7 +49,7 @@ def write_report(
         run: its folder.
         out: the page, `.html`.
         evaluations: `Evaluation.to_json()` of each policy by its name, the run's first, what it is compared with after.
-        video: mp4 of the policy; by default the latest in the run's `videos/`.
+        video: mp4 of the policy; by default the latest in the run's `videos/`, or else what the page shows already.
         reconstructions: PNG of depth images and what the encoder keeps of them.
         title: heading; by default the folder's name.
         filmed: which episode the video shows, in words.
@@ -64,7 +67,7 @@ def write_report(
         _curves_section(found),
         _sight_section(_existing(reconstructions)),
         _episodes_section(found, measured),
-        _missing_section(missing_parts(folder, measured, video)),
+        _missing_section(missing_parts(folder, measured, video, out)),
         _configuration_section(found),
         _reproduction_section(found, measured),
     ]
@@ -92,7 +95,8 @@ def _lede(run: Run, measured: Mapping[str, Report]) -> str:
 
 def _video_section(run: Run, video: Path | None, out: Path, filmed: str | None) -> Html | None:
     if video is None:
-        return None
+        kept = kept_film(out)
+        return None if kept is None else section(_FILM, "", kept)
     with explained(f"read {video}"):
         small = video.stat().st_size <= LARGEST_EMBEDDED
     address = file_uri("video/mp4", video) if small else quote(os.path.relpath(video, out.parent))
@@ -108,7 +112,10 @@ def _video_section(run: Run, video: Path | None, out: Path, filmed: str | None) 
         aria_label="The policy at work",
     )
     figure = tag("figure", player, tag("figcaption", _caption(run, filmed)), class_="film")
-    return section("What it does", "", figure)
+    return section(_FILM, "", figure)
+
+
+_FILM = "What it does"
 
 
 def _caption(run: Run, filmed: str | None) -> str:
@@ -226,7 +233,7 @@ def _episodes_section(run: Run, measured: Mapping[str, Report]) -> Html | None:
     items = [tag("li", tag("b", f"seed {number}"), f" after {length:,} time steps") for number, length in failed]
     more = [tag("li", f"and {len(failed) - _MOST_FAILURES} more")] if len(failed) > _MOST_FAILURES else []
     listed = tag("ul", *items[:_MOST_FAILURES], *more, class_="failures")
-    command = as_typed(f"poise play {shlex.quote(str(run.folder))} --seed {failed[0][0]}")
+    command = as_typed(f"poise play {acting(run.folder)} --seed {failed[0][0]}")
     return section("Where it failed", text, grid, listed, tag("h3", "Watch the first of them"), command)
 
 
@@ -254,7 +261,7 @@ def _configuration_section(run: Run) -> Html:
 
 def _reproduction_section(run: Run, measured: Mapping[str, Report]) -> Html:
     commands = as_typed(*_commands(run, measured))
-    facts = [part for name, value in _machine() for part in (tag("dt", name), tag("dd", value))]
+    facts = [part for name, value in _machine(run) for part in (tag("dt", name), tag("dd", value))]
     text = "The same configuration, seed, versions and machine give the same weights, bit for bit."
     return section(
         "Do it again", text, commands, tag("h3", "Where this was written"), tag("dl", *facts, class_="facts")
@@ -267,14 +274,23 @@ def _commands(run: Run, measured: Mapping[str, Report]) -> Iterator[str]:
     encoder = f" --policy.encoder {shlex.quote(str(run.folder / 'encoder'))}" if sees_through else ""
     yield f"poise train {shlex.quote(str(run.folder / 'config.yaml'))}{encoder} --out {folder}-again"
     summary = first_of(measured)["summary"] if measured else {"episodes": 100, "seed": EVALUATION_SEED}
-    yield f"poise evaluate {folder} --episodes {summary['episodes']} --seed {summary['seed']}"
-    yield f"poise play {folder}"
+    beside = " --failures" if WELL in measured else " --baselines" if BASELINES.keys() & measured.keys() else ""
+    yield f"poise evaluate {acting(run.folder)} --episodes {summary['episodes']} --seed {summary['seed']}{beside}"
+    yield f"poise play {acting(run.folder)}"
 
 
-def _machine() -> Iterator[tuple[str, str]]:
-    yield from ((package, version(package)) for package in _PACKAGES)
+def _machine(run: Run) -> Iterator[tuple[str, str]]:
+    packages = _PACKAGES + (_PUSH_PACKAGES if run.config.env.id == PUSH_ID else ())
+    yield from ((package, _version(package)) for package in packages)
     yield "Python", platform.python_version()
     yield "system", f"{platform.system()} {platform.machine()}, {available_cores()} cores"
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
 
 
 # --- words and files ----------------------------------------------------------------------------------------------

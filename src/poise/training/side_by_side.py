@@ -17,10 +17,11 @@ from poise.errors import InvalidValueError, PoiseError
 from poise.policies import Agent
 from poise.training.environments import make_vector_env, retire, told_of_step, within_bounds
 from poise.training.mp4 import Picture, mp4_writer
-from poise.training.video import check_video, drawn_by
+from poise.training.overlay import FAILURE, SUCCESS
+from poise.training.video import check_video, drawn_by, longest_episode
 
-SUCCESS, FAILURE, RUNNING = (46, 160, 67), (196, 62, 10), (90, 90, 90)
-"""Colours of frames."""
+RUNNING = (90, 90, 90)
+"""Colour of the frame of an episode that has not ended."""
 _FRAME = 6
 _HOLD = 1.5
 """How long the last picture stays, s."""
@@ -70,12 +71,15 @@ def record_side_by_side(
     try:
         fps = float(env.metadata.get("render_fps") or 30.0)
         most = max(math.ceil(seconds * fps), 1)
+        total = min(most, longest_episode(env))
         wall = _Wall(env, side)
         with mp4_writer(path, fps) as write:
             for count, picture in enumerate(_pictures(env, wall, agent_for, seed, most), start=1):
                 write(picture)
                 if on_frame is not None:
-                    on_frame(count, most)
+                    on_frame(count, max(count, total))
+            if on_frame is not None and count < total:  # all were over before
+                on_frame(count, count)
             for _ in range(math.ceil(_HOLD * fps)):
                 write(wall.picture())
     finally:

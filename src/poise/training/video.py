@@ -23,13 +23,13 @@ from poise.policies import Agent
 from poise.sim.insets import draw_depth
 from poise.training.environments import control_step, make_vector_env, told_of_step, within_bounds
 from poise.training.mp4 import Picture, mp4_writer
-from poise.training.overlay import draw_alert, draw_readouts
+from poise.training.overlay import FAILURE, SUCCESS, draw_alert, draw_readouts
 from poise.training.seeds import SELECTION_SEED
 
 AnyEnv = VectorEnv[Any, Any, Any]
 
 _HOLD = 1.0
-"""How long the last picture stays after a failure, s."""
+"""How long the last picture stays of an episode that ended, s."""
 
 
 class Filmed(NamedTuple):
@@ -90,6 +90,7 @@ def record_video(
         total = max(math.ceil(seconds / (stage.step_time * every)), 1)
         with mp4_writer(path, 1.0 / (stage.step_time * every)) as write:
             film = _Film(stage, every, total)
+            total = min(total, math.ceil(stage.longest / every))
             for count, picture in enumerate(film.pictures(agent_for, seed), start=1):
                 write(picture)
                 if on_frame is not None:
@@ -118,10 +119,10 @@ class _Film:
         self._stage, self._every, self._total = stage, every, total
         self.seconds = 0.0
         self.total_return = 0.0
-        self.end = stage.success
+        self.end = ""
 
     def pictures(self, agent_for: Callable[[AnyEnv], Agent], seed: int) -> Iterator[Picture]:
-        """Run the episode; a failure's last picture stays for a while."""
+        """Run the episode; the last picture of one that ended by itself stays for a while."""
         stage, every, env = self._stage, self._every, self._stage.env
         agent = agent_for(env)
         observation, _ = env.reset(seed=seed)
@@ -132,10 +133,11 @@ class _Film:
             agent.reset(terminated | truncated)
             self.seconds = step * stage.step_time
             self.total_return += float(reward[0])
+            self.end = stage.verdict(info, self.seconds, bool(terminated[0]))
             if terminated[0] or truncated[0]:  # what would be drawn now belongs to the next episode
                 if terminated[0]:
-                    self.end = stage.verdict(info, self.seconds)
-                    yield from [draw_alert(picture, self.end)] * math.ceil(_HOLD / (every * stage.step_time))
+                    told = draw_alert(picture, self.end, SUCCESS if _has_succeeded(info) else FAILURE)
+                    yield from [told] * math.ceil(_HOLD / (every * stage.step_time))
                 return
             stage.watch(info)
             if step % every == 0 and step < self._total * every:
@@ -148,8 +150,8 @@ class _Stage(Protocol):
 
     env: AnyEnv
     step_time: float
-    success: str
-    """What is said of an episode that did not fail."""
+    longest: int
+    """Steps of an episode at most."""
 
     def watch(self, info: Mapping[str, Any]) -> None:
         """A step has been taken."""
@@ -159,8 +161,8 @@ class _Stage(Protocol):
         """The present moment."""
         ...
 
-    def verdict(self, info: Mapping[str, Any], time: float) -> str:
-        """How the episode failed."""
+    def verdict(self, info: Mapping[str, Any], time: float, ended: bool) -> str:
+        """How the episode stands after a step, which may have ended it by more than a limit of time."""
         ...
 
     def travelled(self) -> float | None:
@@ -175,7 +177,7 @@ class _BallbotStage:
     """Time constant of the speed that is shown, s: the true one trembles with every step."""
     _STRIDE = 0.03
     """Distance of the points of the line on the ground, m."""
-    success = "did not fall"
+    longest = sys.maxsize  # its limit is lifted
 
     def __init__(self, env: BallbotVectorEnv, width: int, height: int) -> None:
         from poise.sim.renderer import SceneView  # brings OpenGL with it, which few processes need
@@ -211,7 +213,9 @@ class _BallbotStage:
             },
         )
 
-    def verdict(self, info: Mapping[str, Any], time: float) -> str:
+    def verdict(self, info: Mapping[str, Any], time: float, ended: bool) -> str:
+        if not ended:
+            return "did not fall"
         left_map = bool(info["final_info"]["off_map"][0])
         return f"{'left the map' if left_map else 'fell'} after {time:.1f} s"
 
@@ -241,17 +245,24 @@ def drawn_by(env: AnyEnv) -> list[Picture]:
     return [np.asarray(picture, np.uint8)[..., :3] for picture in pictures]
 
 
-_NO = np.zeros(1)
+def longest_episode(env: AnyEnv) -> int:
+    """Steps after which an episode is over at the latest, as far as the environment tells."""
+    limits = (getattr(getattr(env, "options", None), "max_steps", None), env.spec and env.spec.max_episode_steps)
+    return min((int(limit) for limit in limits if limit), default=sys.maxsize)
+
+
+def _has_succeeded(info: Mapping[str, Any]) -> bool:
+    """Whether the only environment says so of the step just made."""
+    return bool(told_of_step(info, "success", np.zeros(1))[0])
 
 
 class _OtherStage:
     """An environment that draws itself."""
 
-    success = "did not fail"
-
     def __init__(self, env: AnyEnv) -> None:
         self.env = env
         self.step_time = 1.0 / float(env.metadata.get("render_fps") or 30.0)
+        self.longest = longest_episode(env)
 
     def watch(self, info: Mapping[str, Any]) -> None:
         """Nothing to remember."""
@@ -259,8 +270,12 @@ class _OtherStage:
     def draw(self, info: Mapping[str, Any], time: float) -> Picture:
         return draw_readouts(drawn_by(self.env)[0], {"time": f"{time:.1f} s"})
 
-    def verdict(self, info: Mapping[str, Any], time: float) -> str:
-        return f"{'succeeded' if told_of_step(info, 'success', _NO)[0] else 'ended'} after {time:.1f} s"
+    def verdict(self, info: Mapping[str, Any], time: float, ended: bool) -> str:
+        succeeded = _has_succeeded(info)
+        if ended or succeeded:
+            return f"{'succeeded' if succeeded else 'ended'} after {time:.1f} s"
+        tells = "success" in {**info, **info.get("final_info", {})}
+        return "did not succeed" if tells else "did not fail"
 
     def travelled(self) -> None:
         return None
