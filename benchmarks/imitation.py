@@ -47,6 +47,7 @@ WAYS: Mapping[str, tuple[str, Mapping[str, str]]] = {
     "average pooling": ("bc", SUMMARY),
     "no augmentation": ("bc", PLAIN),
     "strong augmentation": ("bc", STRONG),
+    "dagger, no augmentation": ("dagger", PLAIN),
     "act, all of a chunk alike": ("act", {"policy.discount": "1.0"}),
     "act, ensemble": ("act", {"policy.execution": "ensemble"}),
     "act, chunk 10": ("act", {"policy.chunk": "10"}),
