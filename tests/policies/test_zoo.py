@@ -1,5 +1,6 @@
 """What holds for every kind of policy that a configuration can describe."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -113,12 +114,29 @@ def test_the_value_of_an_observation_is_what_stepping_on_it_gives(
     assert_close(policy.step(prepared, {}).values, policy.value_of(seen, {}))
 
 
+OF_ONE_TOKEN = {
+    "hierarchical_attention": r"fusion\.(within|pools)\.(air|ground)\.",
+    "vision_language_action": r"fusion\.attention\.",
+}
+"""Attentions of `ZOO` to a single token, by the way of fusing: what asks and answers there has no gradient but
+rounding, which on some processors moves it."""
+
+
+def _asks_for_one_token(config: dict[str, Any], name: str) -> bool:
+    attention = OF_ONE_TOKEN.get(config.get("fusion", {}).get("name", ""))
+    return attention is not None and re.search(rf"{attention}.*(query|key)", name) is not None
+
+
 @zoo
 def test_every_parameter_learns(make_ppo: MakePPO, experience: Experience, config: dict[str, Any]) -> None:
     ppo = make_ppo(config, num_steps=STEPS)
     before = {name: value.clone() for name, value in ppo.policy.named_parameters()}
     ppo.update(experience(ppo, Rollout(STEPS, ENVS), ENDS["now and then"]), torch.zeros(ENVS), 0.0)
-    unmoved = [name for name, value in ppo.policy.named_parameters() if torch.equal(value, before[name])]
+    unmoved = [
+        name
+        for name, value in ppo.policy.named_parameters()
+        if torch.equal(value, before[name]) and not _asks_for_one_token(config, name)
+    ]
     assert unmoved == [name for name in before if name.startswith("discriminator.")]  # adversarial PPO's own
 
 
