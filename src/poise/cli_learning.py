@@ -69,7 +69,7 @@ def train(options: argparse.Namespace) -> int:
 
 
 def _opening_words(runner: Loop) -> str:
-    where = f"at {_counted(runner)}" if runner.step else "from its beginning: there was no checkpoint yet"
+    where = f"at {runner.place}" if runner.step else "from its beginning: there was no checkpoint yet"
     return f"going on in {runner.folder} {where}"
 
 
@@ -77,13 +77,8 @@ def _ending(runner: Loop) -> str:
     """Why a training is over, and where."""
     total = runner.config.total_steps
     if runner.stop_reason is None and runner.config.last_step < total:
-        return f"stopped at {_counted(runner)} of {total:,}"
-    return f"{runner.stop_reason or f'all {runner.unit} done'}, at {_counted(runner)}"
-
-
-def _counted(runner: Loop) -> str:
-    """Where a training is, such as `step 8,192` or `epoch 3`."""
-    return f"{runner.unit.removesuffix('s')} {runner.step:,}"
+        return f"stopped at {runner.place} of {total:,}"
+    return f"{runner.stop_reason or f'all {runner.unit} done'}, at {runner.place}"
 
 
 # --- evaluate -----------------------------------------------------------------------------------------------------

@@ -6,38 +6,22 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from small_runs import SMALL, config
 
 from poise.config import parse
 from poise.errors import MissingFileError, PoiseError
+from poise.nn.weights import first_difference
 from poise.perception.autoencoder import TinyAutoencoder
 from poise.perception.encoder_files import save_encoder
 from poise.policies import PolicyConfig
 from poise.training.callbacks import save_policy
 from poise.training.comparison import contender, measure
-from poise.training.config import RunConfig
 from poise.training.environments import make_vector_env
 from poise.training.launch import launch
 from poise.training.runs import resume_run, start_run
-from poise.training.trained import first_difference, load_policy, read_config
+from poise.training.trained import load_policy, read_config
 
-SMALL = {"hidden_sizes": [8]}
 OPTIONS = {"cameras": {"height": 8, "width": 8}, "terrain": {"nodes": 33}}
-
-
-def config(**changes: Any) -> RunConfig:
-    return parse(
-        RunConfig,
-        {
-            "total_steps": 32,
-            "env": {"id": "CartPole-v1", "num_envs": 2},
-            "policy": {"actor": SMALL, "critic": SMALL},
-            "algorithm": {"num_steps": 8, "num_minibatches": 1},
-            "tensorboard": False,
-            "threads": 1,
-            "update_threads": 1,
-        }
-        | changes,
-    )
 
 
 def test_a_run_folder_holds_its_resolved_configuration(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from torch.nn import functional
 from poise.errors import InvalidValueError, PoiseError
 from poise.files import read_bytes
 from poise.imitation.backbones import Backbone, VitB16
+from poise.nn.weights import first_difference
 
 _COUNT = "num_batches_tracked"
 """What older files lack, and nothing needs whose statistics are fixed."""
@@ -37,11 +38,11 @@ def load_published(backbone: Backbone, path: Path) -> None:
     place = "encoder.pos_embedding"
     if isinstance(backbone, VitB16) and place in state:
         state[place] = _resized(state[place], backbone.grid)
-    if state.keys() != own.keys() or any(state[key].shape != own[key].shape for key in own):
-        wrong = sorted(state.keys() ^ own.keys()) or [key for key in own if state[key].shape != own[key].shape]
+    different = first_difference(state, backbone)
+    if different is not None:
         raise InvalidValueError(
-            f"{path} holds weights of another network than {type(backbone).__name__}, which differ in '{wrong[0]}'; "
-            "expected a state_dict of torchvision's model of that name"
+            f"{path} holds weights of another network than {type(backbone).__name__}, which differ in that "
+            f"{different}; expected a state_dict of torchvision's model of that name"
         )
     backbone.load_state_dict(state)
 

@@ -84,7 +84,7 @@ class EvaluationCallback(Callback):
         value = evaluation.metric(config.evaluation.metric)
         means = {f"evaluation/{name}": summary[name]["mean"] for name in _LOGGED}
         runner.logger.log(runner.step, {name: mean for name, mean in means.items() if mean is not None})
-        runner.say(f"{runner.unit.removesuffix('s')} {runner.step:,}: {describe(summary)}")
+        runner.say(f"{runner.place}: {describe(summary)}")
         self.history.append({"step": runner.step, **summary})
         write_atomically(runner.folder / EVALUATIONS, json.dumps(self.history, indent=1) + "\n")
         self.since_best += 1

@@ -90,7 +90,7 @@ class Cloner(Loop):
         """One epoch, before which an expert may be asked."""
         if self._dagger is not None and self._dagger.is_due(self.step, len(self.corpus)):
             self.corpus = self.corpus.joined(self._dagger.ask(self.agent_for, len(self.corpus)))
-            self.say(f"epoch {self.step:,}: {self._dagger.told(len(self.corpus))}")
+            self.say(f"{self.place}: {self._dagger.told(len(self.corpus))}")
         with torch_threads(self.config.update_threads):
             metrics = self._learner.epoch(self.corpus, self.held_out)
         self.step += 1

@@ -56,6 +56,11 @@ class Loop(ABC):
         self.stop_reason: str | None = None
         self._bar: ProgressBar | None = None
 
+    @property
+    def place(self) -> str:
+        """How far it is, in words: `step 8,192` or `epoch 3`."""
+        return f"{self.unit.removesuffix('s')} {self.step:,}"
+
     # --- what others say ----------------------------------------------------------------------------------------------
 
     @property

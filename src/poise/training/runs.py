@@ -12,6 +12,7 @@ import numpy as np
 
 from poise.config import save_yaml
 from poise.errors import InvalidValueError, PoiseError
+from poise.nn.weights import first_difference
 from poise.training.assets import Assets
 from poise.training.callbacks import Callback, CheckpointCallback, EvaluationCallback
 from poise.training.checkpoint import latest_checkpoint, load_checkpoint, step_folder
@@ -24,7 +25,7 @@ from poise.training.logging import PROGRESS
 from poise.training.loop import Loop
 from poise.training.runner import Runner
 from poise.training.scales import FeatureScalesCallback
-from poise.training.trained import BEST, CONFIG, acting_weights, first_difference, read_config
+from poise.training.trained import BEST, CONFIG, acting_weights, read_config
 from poise.training.video_callback import VideoCallback
 
 

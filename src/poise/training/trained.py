@@ -19,6 +19,7 @@ from poise.errors import InvalidValueError, MissingFileError, PoiseError, neares
 from poise.files import explained, standing
 from poise.imitation.building import build_imitation_policy
 from poise.imitation.policy import ImitationPolicy
+from poise.nn.weights import first_difference
 from poise.perception import FrozenDepthEncoder
 from poise.policies import ActorCritic, PolicyAgent, Sensing, build_policy
 from poise.policies.actor_critic import Shapes
@@ -114,20 +115,6 @@ class Weights:
         if different is not None:
             raise InvalidValueError(f"the weights in {self.source} belong to another architecture: {different}")
         policy.load_state_dict(self.state)
-
-
-def first_difference(state: Mapping[str, Any], policy: nn.Module) -> str | None:
-    """What is wrong with the first of these weights that a policy cannot have; None if it can have all."""
-    own = policy.state_dict()
-    for name in [*own, *state]:
-        if name not in state:
-            return f"'{name}' is missing"
-        if name not in own:
-            return f"'{name}' is not expected"
-        found, expected = tuple(state[name].shape), tuple(own[name].shape)
-        if found != expected:
-            return f"'{name}' has shape {found}, expected {expected}"
-    return None
 
 
 @dataclass(frozen=True)

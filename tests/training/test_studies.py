@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from small_runs import config
 
-from poise.config import parse
 from poise.errors import InvalidValueError
 from poise.training.config import RunConfig
 from poise.training.runs import start_run
@@ -19,36 +19,23 @@ Study = Callable[..., list[list[str]]]
 @pytest.fixture
 def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
     """`study(changes)` makes one of two ways, with these settings; each judged on two episodes."""
-    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "benchmarks")
+    monkeypatch.syspath_prepend(Path(__file__).parents[2] / "benchmarks")
     make = importlib.import_module("_study").study
     options = argparse.Namespace(only=["a", "b, c"], seeds=[0, 1], episodes=2, seed=5, folder=tmp_path)
 
     def made(**changes: Any) -> list[list[str]]:
-        rows, _ = make(options, lambda way, seed: config(seed=seed, **changes), lambda found: [str(len(found))])
+        rows, _ = make(options, lambda way, seed: tiny(seed=seed, **changes), lambda found: [str(len(found))])
         return rows
 
     return made
 
 
-def config(**changes: Any) -> RunConfig:
-    small = {"hidden_sizes": [4]}
-    return parse(
-        RunConfig,
-        {
-            "total_steps": 32,
-            "env": {"id": "CartPole-v1", "num_envs": 2},
-            "policy": {"actor": small, "critic": small},
-            "algorithm": {"num_steps": 8, "num_minibatches": 1},
-            "tensorboard": False,
-            "threads": 1,
-            "update_threads": 1,
-        }
-        | changes,
-    )
+def tiny(**changes: Any) -> RunConfig:
+    return config(**{"policy": {"actor": {"hidden_sizes": [4]}, "critic": {"hidden_sizes": [4]}}} | changes)
 
 
 def test_what_is_there_is_not_trained_again_and_what_was_begun_goes_on(study: Study, tmp_path: Path) -> None:
-    start_run(config(seed=0), tmp_path / "a/0")  # and interrupted at once
+    start_run(tiny(seed=0), tmp_path / "a/0")  # and interrupted at once
     assert [row[:2] for row in study()] == [["a", "2"], ["b, c", "2"]]
     logs = {path: path.read_text() for path in tmp_path.glob("*/*/progress.csv")}  # with the seconds that it took
     assert len(logs) == 4
@@ -57,7 +44,7 @@ def test_what_is_there_is_not_trained_again_and_what_was_begun_goes_on(study: St
 
 
 def test_a_run_of_another_configuration_is_not_told_as_this_one(study: Study, tmp_path: Path) -> None:
-    start_run(config(seed=1), tmp_path / "b_c/1")
+    start_run(tiny(seed=1), tmp_path / "b_c/1")
     with pytest.raises(InvalidValueError, match="b_c/1 was begun with total_steps 32, not 48; remove it, choose"):
         study(total_steps=48)
     assert not (tmp_path / "a").exists(), "nothing is trained before"
