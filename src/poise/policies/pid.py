@@ -84,7 +84,9 @@ class PidController:
 
         integral = self._integral + error * self._control_step
         drive = gains.proportional * error + gains.integral * integral + gains.derivative * body.tilt_rate
-        command = drive @ TO_WHEELS + gains.yaw * body.turning[:, None]
+        command = (
+            np.einsum("ni,ij->nj", drive, TO_WHEELS) + gains.yaw * body.turning[:, None]
+        )  # of each robot alike: BLAS rounds by how many there are
         bounded = np.clip(command, -1.0, 1.0)
         grows = np.einsum("ni,ni->n", integral, error) > 0.0
         held = grows & (command != bounded).any(axis=1)
