@@ -99,3 +99,16 @@ def test_it_must_know_the_goal_to_travel() -> None:
     with pytest.raises(InvalidValueError, match="env.options.goal.observed"):
         LqrController(1, env.options, speed=0.1)
     env.close()
+
+
+def test_each_robot_is_driven_as_if_it_were_alone() -> None:
+    env = BallbotVectorEnv(ROBOTS, **OPTIONS)
+    together = LqrController(ROBOTS, env.options, speed=0.1)
+    alone = [LqrController(1, env.options, speed=0.1) for _ in range(ROBOTS)]
+    observation, _ = env.reset(seed=3)
+    for _ in range(20):
+        actions = together.act(observation)
+        each = [agent.act({k: v[i : i + 1] for k, v in observation.items()}) for i, agent in enumerate(alone)]
+        np.testing.assert_array_equal(actions, np.concatenate(each))
+        observation, *_ = env.step(actions)
+    env.close()

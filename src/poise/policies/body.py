@@ -14,8 +14,21 @@ Array = NDArray[np.float64]
 _WHEEL_AZIMUTHS = np.radians(-102.7 + 120.0 * np.arange(3))
 """Directions in the base's x-y plane about which a positive action on each wheel drives the ball; measured."""
 
-TO_WHEELS = np.stack([np.sin(_WHEEL_AZIMUTHS), -np.cos(_WHEEL_AZIMUTHS)])
+_TO_WHEELS = np.stack([np.sin(_WHEEL_AZIMUTHS), -np.cos(_WHEEL_AZIMUTHS)])
 """(2, 3) actions that drive the ball along x and along y: to roll along u it turns about the axis (-u_y, u_x)."""
+
+
+def to_wheels(drive: Array) -> Array:
+    """Actions (N, 3) that drive the ball along x and y, (N, 2), each robot's whatever the number of robots.
+
+    BLAS, which `@` calls, rounds by the number of rows on some machines.
+    """
+    return np.einsum("ni,ij->nj", drive, _TO_WHEELS)
+
+
+def drive_of(wheels: Array) -> Array:
+    """(N, 2) of `to_wheels` that comes nearest to actions (N, 3)."""
+    return np.einsum("ni,ij->nj", wheels, np.linalg.pinv(_TO_WHEELS))
 
 
 class Body(NamedTuple):

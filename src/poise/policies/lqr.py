@@ -19,7 +19,7 @@ from scipy.linalg import solve_discrete_are
 from poise.envs import BallbotVectorEnv
 from poise.envs.options import BallbotOptions
 from poise.errors import InvalidValueError
-from poise.policies.body import TO_WHEELS, Array, as_action, felt
+from poise.policies.body import Array, as_action, drive_of, felt, to_wheels
 from poise.policies.pid import PidController
 
 _ROBOTS, _SECONDS, _SETTLING = 16, 8.0, 0.5
@@ -105,10 +105,10 @@ class LqrController:
         steady = self._steady * body.in_base(wanted)
         missing = body.in_base(observation["vel"] - wanted)
         state = np.stack([body.tilt, body.tilt_rate, missing, self._last - steady], axis=-1)
-        drive = steady - state @ self._gain
+        drive = steady - np.einsum("nik,k->ni", state, self._gain)
         self._last = np.clip(drive, -1.0, 1.0)
         self._time += self._options.control_step
-        command = np.clip(drive @ TO_WHEELS - 0.1 * body.turning[:, None], -1.0, 1.0)
+        command = np.clip(to_wheels(drive) - 0.1 * body.turning[:, None], -1.0, 1.0)
         return as_action(command, observation, self._options)
 
     def reset(self, dones: NDArray[np.bool_]) -> None:
@@ -151,8 +151,8 @@ def identify(timestep: float, decimation: int, integrator: Any) -> LinearModel:
         if step % max(round(_HELD / control_step), 1) == 0:
             pushed = rng.normal(0.0, _EXCITATION, (_ROBOTS, 2))
         before = _axes(observation, env.options)
-        actions = np.clip(keeper.act(observation) + pushed @ TO_WHEELS, -1.0, 1.0)
-        drive = actions @ np.linalg.pinv(TO_WHEELS)
+        actions = np.clip(keeper.act(observation) + to_wheels(pushed), -1.0, 1.0)
+        drive = drive_of(actions)
         observation, _, terminated, truncated, _ = env.step(actions)
         done = terminated | truncated
         if step * control_step > _SETTLING:

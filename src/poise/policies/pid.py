@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from poise.envs.options import BallbotOptions
-from poise.policies.body import TO_WHEELS, Array, as_action, felt
+from poise.policies.body import Array, as_action, felt, to_wheels
 
 
 @dataclass(frozen=True)
@@ -84,9 +84,7 @@ class PidController:
 
         integral = self._integral + error * self._control_step
         drive = gains.proportional * error + gains.integral * integral + gains.derivative * body.tilt_rate
-        command = (
-            np.einsum("ni,ij->nj", drive, TO_WHEELS) + gains.yaw * body.turning[:, None]
-        )  # of each robot alike: BLAS rounds by how many there are
+        command = to_wheels(drive) + gains.yaw * body.turning[:, None]
         bounded = np.clip(command, -1.0, 1.0)
         grows = np.einsum("ni,ni->n", integral, error) > 0.0
         held = grows & (command != bounded).any(axis=1)
