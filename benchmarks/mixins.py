@@ -18,11 +18,20 @@ from _table import report
 from gymnasium import spaces
 
 from poise.config import parse
-from poise.policies import ActorCritic, PolicyConfig, build_policy
+from poise.policies import (
+    ActorCritic,
+    ActorCriticClimbMutex,
+    ActorCriticFieldMutex,
+    ActorCriticMutex,
+    MutexConfig,
+    PolicyConfig,
+    build_policy,
+)
 
 FELT = {"orientation": (3,), "angular_vel": (3,), "vel": (3,), "motor_state": (3,), "actions": (3,), "goal": (2,)}
 SEEN = {"rgbd_0": (20,), "rgbd_1": (20,)}
 TOLD = {"heights": (7, 7)}
+AHEAD = {"engaging_block": (2,)}
 NETWORK = {"hidden_sizes": [128, 128], "activation": "elu"}
 ESTIMATE = {"observations": ["orientation", "actions"], "targets": ["vel"]}
 KINDS: dict[str, tuple[dict[str, Any], str]] = {
@@ -52,7 +61,13 @@ KINDS: dict[str, tuple[dict[str, Any], str]] = {
         {"memory": {"type": "gru"}, "estimator": {"targets": ["vel"], "use_actor_rnn": True}},
         "two networks",
     ),
+    "memory (GRU) of the heights": ({"memories": {"heights": {"type": "gru"}}}, "network"),
 }
+MUTEXES: dict[str, type[ActorCriticMutex]] = {
+    "mutex of two, by field": ActorCriticFieldMutex,
+    "mutex of two, climbing": ActorCriticClimbMutex,
+}
+"""Each runs a second policy beside the plain one."""
 
 
 def policy(config: dict[str, Any]) -> ActorCritic:
@@ -61,11 +76,20 @@ def policy(config: dict[str, Any]) -> ActorCritic:
     return build_policy(FELT | SEEN | TOLD, spaces.Box(-1.0, 1.0, (3,)), whole).eval()
 
 
+def mutex(kind: type[ActorCriticMutex]) -> ActorCriticMutex:
+    """Of two plain policies, of which each has every other robot."""
+    names = ("one", "other")
+    config = parse(MutexConfig, {"kind": kind.kind, "sub_policies": {name: f"runs/{name}" for name in names}})
+    return kind({name: policy({}) for name in names}, FELT | SEEN | TOLD | AHEAD, config)
+
+
 def measure(robots: int, repeats: int, calls: int = 20) -> dict[str, float]:
     """Median seconds of a call of `act`, by kind."""
     torch.set_num_threads(1)
-    made = {name: policy(config) for name, (config, _) in KINDS.items()}
+    made: dict[str, Any] = {name: policy(config) for name, (config, _) in KINDS.items()}
+    made |= {name: mutex(kind) for name, kind in MUTEXES.items()}
     observation = {name: torch.randn(robots, *shape) for name, shape in (FELT | SEEN | TOLD).items()}
+    observation |= {name: torch.eye(*shape).repeat(robots, 1)[:robots] for name, shape in AHEAD.items()}
     times: dict[str, list[float]] = {name: [] for name in made}
     with torch.no_grad():
         for _ in range(repeats + 1):
@@ -77,6 +101,10 @@ def measure(robots: int, repeats: int, calls: int = 20) -> dict[str, float]:
     return {name: median(seconds[1:]) for name, seconds in times.items()}
 
 
+def _added(name: str) -> str:
+    return "a policy" if name in MUTEXES else KINDS[name][1] or "none"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--robots", type=int, default=64)
@@ -85,8 +113,7 @@ def main() -> None:
     options = parser.parse_args()
     seconds = measure(options.robots, options.repeats)
     rows = [
-        (name, f"{1e6 * taken:.0f}", f"{taken / seconds['plain']:.2f}", KINDS[name][1] or "none")
-        for name, taken in seconds.items()
+        (name, f"{1e6 * taken:.0f}", f"{taken / seconds['plain']:.2f}", _added(name)) for name, taken in seconds.items()
     ]
     title = f"Acting, {options.robots} robots"
     report(title, ("policy", "µs", "relative", "networks added"), rows, seconds, options.json, ("torch",))

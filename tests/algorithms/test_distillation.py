@@ -126,3 +126,14 @@ def test_state_continues_bit_for_bit() -> None:
         algorithm.update(rollout_of(algorithm), torch.zeros(ENVS), 0.2)
         outcomes.append(algorithm.policy.actor.model[0].weight)
     assert torch.equal(*outcomes)
+
+
+def test_a_teacher_whose_critic_saw_more_needs_it_no_more() -> None:
+    torch.manual_seed(0)
+    shapes, config = {"truth": (2,), "secret": (3,)}, {"observations": ["truth"], "critic_observations": ["secret"]}
+    wise = build_policy(shapes, BOX, parse(PolicyConfig, config)).eval().requires_grad_(False)
+    algorithm = Distillation(
+        policy(BOX, 1, **STUDENT), parse(DistillationConfig, {"name": "distillation", "teacher": "runs/t"}), wise
+    )
+    decision = algorithm.act({"position": torch.zeros(4, 2), "truth": torch.ones(4, 2)})
+    assert_close(decision.teacher_actions, wise.act_inference({"truth": torch.ones(4, 2)}))

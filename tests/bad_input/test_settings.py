@@ -119,7 +119,7 @@ VALUES = [
         train("--algorithm.num_steps", f"{10**6}", "--env.num_envs", "4096"),
         ("not enough memory", "algorithm.num_steps"),
     ),
-    Case(train("--policy.actor.hidden_sizes", f"[{10**24}]"), ("hidden_sizes must be positive widths", "65536")),
+    Case(train("--policy.actor.hidden_sizes", f"[{10**24}]"), ("hidden_sizes must be positive", "65536")),
     Case(train("--policy.memory.hidden_size", f"{10**24}"), ("policy.memory.hidden_size must be at most 65536",)),
     Case(train("--evaluation.every", "32", "--evaluation.options.max_steps", "0"), ("max_steps must be at least 1",)),
     Case(train("--seed"), ("'--seed' needs a value",)),

@@ -71,3 +71,16 @@ def test_wrong_use() -> None:
         Conv2dHeadModel((6, 6), **LAYERS, hidden_sizes=8)
     with pytest.raises(PoiseError, match="unknown activation 'rleu'"):
         Conv2dModel(1, [4], [3], [1], nonlinearity="rleu")
+
+
+def test_convolutions_by_hand() -> None:
+    model = Conv2dHeadModel((1, 3, 3), [1], [2], [1], [], 1, nonlinearity="relu")
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.zero_()
+        model.conv.conv[0].weight.copy_(torch.tensor([[[[1.0, 0.0], [0.0, -1.0]]]]))  # up left less down right
+        model.conv.conv[0].bias.fill_(0.5)
+        model.head.model[-1].weight.copy_(torch.tensor([[1.0, 10.0, 100.0, 1000.0]]))
+    image = torch.tensor([[[[3.0, 1.0, 0.0], [2.0, 1.0, 2.0], [0.0, 0.0, 4.0]]]])
+    # 3-1, 1-2; 2-0, 1-4, each plus 0.5 and at least 0: 2.5, 0; 2.5, 0
+    assert model(image).item() == 2.5 + 250.0

@@ -1,4 +1,5 @@
 import math
+import random
 from typing import Any, Literal
 
 import numpy as np
@@ -8,7 +9,7 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from poise.errors import PoiseError
-from poise.nn import LstmHiddenState, Memory, forget
+from poise.nn import ChangeMemory, LstmHiddenState, Memory, forget
 
 Type = Literal["lstm", "gru"]
 
@@ -123,3 +124,51 @@ def test_padded_trajectories(memory: Memory) -> None:
 def test_there_are_two_kinds() -> None:
     with pytest.raises(PoiseError, match="unknown memory 'rnn'; expected lstm or gru"):
         Memory(3, "rnn")  # type: ignore[arg-type]
+
+
+def test_a_gru_by_hand() -> None:
+    memory = Memory(1, "gru", hidden_size=1)
+    for parameter in memory.parameters():
+        torch.nn.init.constant_(parameter, 0.5)  # gates read 0.5 x + 0.5 h + 1, as many biases as an LSTM has
+    gate = 1.0 / (1.0 + math.exp(-(0.5 * 2.0 + 0.5 * 0.2 + 1.0)))  # of what is forgotten, and of what is kept
+    candidate = math.tanh(0.5 * 2.0 + 0.5 + gate * (0.5 * 0.2 + 0.5))
+    output, after = memory.step(torch.tensor([[2.0]]), {"hidden": torch.full((1, 1, 1), 0.2)})
+    assert_close(output, torch.tensor([[(1.0 - gate) * candidate + gate * 0.2]]))
+    assert_close(after["hidden"][0], output)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_sequence_of_any_shape_is_its_steps(seed: int) -> None:
+    draw = random.Random(seed)
+    layers, width, hidden, steps, envs = (draw.randint(1, most) for most in (3, 4, 5, 9, 4))
+    kind, share = draw.choice(["lstm", "gru"]), draw.choice([0.0, 0.2, 1.0])
+    torch.manual_seed(seed)
+    memory: Any = draw.choice([Memory, ChangeMemory])(width, kind, layers, hidden)
+    features, starts = torch.randn(steps, envs, width), torch.rand(steps, envs) < share
+    states = remembered(memory, envs)
+    found = memory.sequence(features, states, starts)
+    assert found.shape == (steps, envs, memory.output_size)
+    assert_close(found, one_by_one(memory, features, states, starts), rtol=1e-5, atol=1e-5)
+    assert_close(memory.sequence(features, states, starts.long()), found, rtol=0, atol=0)  # 0 and 1 are truth values
+
+
+def test_what_a_finished_episode_remembered_does_not_matter_were_it_no_number(memory: Memory) -> None:
+    features, starts = torch.randn(4, 2, 3), torch.tensor([[True, True]] + [[False, False]] * 3)
+    broken = {name: torch.full_like(state, math.nan) for name, state in memory.initial_states(2).items()}
+    assert_close(memory.sequence(features, broken, starts), memory.sequence(features, memory.initial_states(2), starts))
+
+
+def test_a_step_from_given_states(memory: Memory) -> None:
+    states = remembered(memory, 2)
+    given = tuple(states[name] for name in memory.state_names)
+    memory(torch.randn(2, 3))
+    found = memory(torch.ones(2, 3), None, given[0] if len(given) == 1 else given)
+    assert_close(found, memory.step(torch.ones(2, 3), states)[0])
+
+
+def test_starts_that_are_none(memory: Memory) -> None:
+    features, states = torch.randn(3, 2, 3), memory.initial_states(2)
+    with pytest.raises(PoiseError, match=r"starts must be of shape \(3, 2\), as the sequence is, got \(3,\)"):
+        memory.sequence(features, states, torch.zeros(3, dtype=torch.bool))
+    with pytest.raises(PoiseError, match="starts must be truth values, one for each step .* got .7"):
+        memory.sequence(features, states, torch.full((3, 2), 7))

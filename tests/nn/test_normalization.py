@@ -83,3 +83,11 @@ def test_a_normalizer_does_the_same_to_arrays_and_tensors() -> None:
 
 def test_unit_length() -> None:
     assert_close(Normalize()(torch.tensor([[3.0, 4.0], [0.0, 0.0]])), torch.tensor([[0.6, 0.8], [0.0, 0.0]]))
+
+
+def test_nothing_moves_no_statistics() -> None:
+    known = RunningMeanStd(shape=(2,))
+    known.update(np.ones((3, 2)))
+    before = known.mean.copy(), known.var.copy()
+    known.update(np.zeros((0, 2)))
+    np.testing.assert_array_equal((known.mean, known.var), before)

@@ -10,6 +10,7 @@ from torch.testing import assert_close
 
 from poise.config import parse
 from poise.errors import PoiseError
+from poise.nn import GaussianHead
 from poise.policies import (
     ActorCritic,
     ActorCriticRecurrent,
@@ -128,7 +129,7 @@ def test_it_can_be_copied_after_acting(policy: ActorCritic) -> None:
 @pytest.mark.parametrize(
     ("mapping", "sentence"),
     [
-        ({"actor": {"hidden_sizes": [128, 0]}}, "must be positive widths"),
+        ({"actor": {"hidden_sizes": [128, 0]}}, "must be positive"),
         ({"critic": {"activation": "reluu"}}, "did you mean 'relu'"),
         ({"init_std": 0.0}, "must be greater than 0"),
         ({"encoder_precision": "float16"}, "float32"),
@@ -187,3 +188,25 @@ def test_a_class_does_what_its_configuration_says_and_no_less(
 ) -> None:
     with pytest.raises(PoiseError, match=words):
         kind(SHAPES, BOX, parse(PolicyConfig, config))
+
+
+def test_forward_is_act_and_evaluate_in_one() -> None:
+    policy, seen = ActorCritic(SHAPES, BOX, PolicyConfig()), observation(4)
+    distribution, values = policy(seen)
+    assert_close(distribution.mode, policy.act_inference(seen))
+    assert_close(values, policy.evaluate(seen))
+
+
+def test_categorical_actions_have_no_standard_deviation() -> None:
+    policy = ActorCritic(SHAPES, spaces.Discrete(3), PolicyConfig())
+    policy.act(observation(2))
+    with pytest.raises(PoiseError, match="categorical actions have no standard deviation"):
+        _ = policy.action_std
+
+
+@pytest.mark.parametrize("std", [1e-4, 50.0])
+def test_a_standard_deviation_that_would_never_change(std: float) -> None:
+    with pytest.raises(PoiseError, match="init_std must be from min_std, 0.001, to 10"):
+        parse(PolicyConfig, {"init_std": std})
+    with pytest.raises(PoiseError, match="init_std must be from min_std to 10"):
+        GaussianHead(2, std)

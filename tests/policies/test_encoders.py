@@ -9,7 +9,9 @@ from torch.testing import assert_close
 
 from poise.config import parse
 from poise.errors import PoiseError
-from poise.policies import ActorCritic, EncoderActorCritic, PolicyConfig, build_policy
+from poise.policies import ActorCritic, EncoderActorCritic, ObsSegments, PolicyConfig, build_policy
+from poise.policies.actor_critic import Shapes
+from poise.policies.sharing import Role
 
 MakePolicy = Callable[..., ActorCritic]
 Observe = Callable[..., dict[str, Tensor]]
@@ -76,3 +78,26 @@ def test_a_picture_may_have_its_channels_last() -> None:
         first = next(module for module in policy.modules() if isinstance(module, torch.nn.Conv2d))
         assert first.in_channels == channels
         assert policy.act_inference({"picture": torch.rand(5, *shape)}).shape == (5, 2)
+
+
+def test_both_can_share_no_encoder_of_what_only_one_reads_otherwise() -> None:
+    class ShortMixin(ActorCritic):
+        """Shows the actor half of the wind."""
+
+        def build_transform(self, segments: ObsSegments, role: Role) -> Shapes:
+            if role == "actor":
+                segments = ObsSegments(segments.shapes | {"wind": (1,)})
+            return super().build_transform(segments, role)
+
+    class Short(ShortMixin, EncoderActorCritic):
+        """And encodes it."""
+
+    config = {"encoders": {"wind": {"latent_size": 2}}, "critic_encoders": "shared"}
+    with pytest.raises(PoiseError, match="'wind' is .2,. to the critic and .1,. to the actor; set it to 'own'"):
+        Short({"wind": (2,)}, spaces.Box(-1, 1, (2,)), parse(PolicyConfig, config))
+
+
+@pytest.mark.parametrize("wrong", [{"strides": [0]}, {"kernel_sizes": [-1]}, {"kernel_sizes": [0]}])
+def test_impossible_convolutions(make_policy: MakePolicy, wrong: dict[str, Any]) -> None:
+    with pytest.raises(PoiseError, match=f"encoders.heights.{next(iter(wrong))} must be positive"):
+        make_policy(encoders={"heights": {"channels": [2], "kernel_sizes": [1], "strides": [1], **wrong}})

@@ -3,12 +3,14 @@ from typing import Any
 
 import pytest
 import torch
+from gymnasium import spaces
 from torch import Tensor
 from torch.testing import assert_close
 
 from poise.algorithms import PPO
+from poise.config import parse
 from poise.errors import PoiseError
-from poise.policies import ActorCritic
+from poise.policies import ActorCritic, PolicyConfig, build_policy
 from poise.storage import Rollout
 
 MakePolicy = Callable[..., ActorCritic]
@@ -156,3 +158,20 @@ def test_wrong_use(make_policy: MakePolicy) -> None:
             observations=["position"],
             critic_observations=["wind"],
         )
+
+
+def test_it_takes_over_weights_of_one_that_read_less() -> None:
+    shapes = {"position": (2,), "wind": (2,)}
+    estimates = {"observations": ["position"], "targets": ["wind"], "hidden_sizes": [7]}
+    old, new = (
+        build_policy(
+            seen, spaces.Box(-1, 1, (2,)), parse(PolicyConfig, {"estimator": estimates | {"observations": reads}})
+        ).requires_grad_(False)
+        for seen, reads in ((shapes, ["position"]), (shapes | {"smell": (3,)}, ["smell", "position"]))
+    )
+    report = new.load_misaligned_state_dict(old.state_dict(), shapes)
+    assert report.added["estimator.network.model.0.weight"] == ["smell"]
+    seen = {"position": torch.randn(5, 2), "wind": torch.randn(5, 2), "smell": torch.zeros(5, 3)}
+    for policy in (old, new):
+        policy.act_inference(seen)
+    assert_close(new.get_estimated_state(), old.get_estimated_state())

@@ -215,3 +215,42 @@ def test_arrays_are_looked_at_like_tensors() -> None:
     seen = observe([0, 1, 2])
     arrays = {name: value.double().numpy() for name, value in seen.items()}
     assert_close(mutex().act_inference(arrays), mutex().act_inference(seen))  # type: ignore[arg-type]
+
+
+def test_a_vector_is_split_as_the_shapes_lie() -> None:
+    seen = observe([0, 1, 2, 2, 1, -1])
+    vector = torch.cat([seen[name] for name in SHAPES], dim=1)
+    assert_close(mutex().act_inference(vector), mutex().act_inference(seen))
+    with pytest.raises(InvalidValueError, match="has 9 numbers, but its segments .* have 10"):
+        mutex().act_inference(vector[:, 1:])
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.bool])
+def test_the_field_may_be_told_in_whole_numbers(dtype: torch.dtype) -> None:
+    seen = observe([0, 1, 2, 2, 1, -1])
+    whole = seen | {"engaging_block": seen["engaging_block"].to(dtype)}
+    assert_close(mutex().act_inference(whole), mutex().act_inference(seen))
+
+
+def test_commands_are_drawn_anew_on_demand() -> None:
+    made = mutex(command="command", cmd_vel_mapping={"up": [[0.0, 1.0], [0.0, 1.0]]})
+    seen = observe([1] * ENVS)
+    commands = []
+    for again in (None, torch.zeros(ENVS), torch.tensor([1.0, 0, 0, 0, 0, 0])):
+        if again is not None:
+            made.resample_cmd_vel_current(again)
+        made.act_inference(seen)
+        commands.append(made.get_hidden_states()["mutex.command.up"][0])
+    assert_close(commands[1], commands[0])
+    assert (commands[2] != commands[0]).any(dim=1).tolist() == [True] + [False] * 5
+    told = made.override_cmd_vel(seen, made.get_hidden_states(), "up")
+    assert_close(told["command"], commands[2])
+    made.resample_cmd_vel_current()
+    made.act_inference(seen)
+    assert (made.get_hidden_states()["mutex.command.up"][0] != commands[2]).any(dim=1).all()
+
+
+def test_to_climb_takes_two() -> None:
+    one = parse(MutexConfig, {"kind": "climb", "sub_policies": {"flat": "runs/flat"}})
+    with pytest.raises(InvalidValueError, match="needs a policy for going up and one for going down, got only 'flat'"):
+        ActorCriticClimbMutex({"flat": sub_policy()}, SHAPES, one)

@@ -123,3 +123,9 @@ def test_the_critics_memory_learns_at_the_critics_rate(make_policy: MakePolicy) 
     _, critics = policy.parameter_groups(1e-3, 2e-3)
     assert {id(p) for p in policy.memory_c.parameters()} <= {id(p) for p in critics["params"]}
     assert not {id(p) for p in policy.memory_a.parameters()} & {id(p) for p in critics["params"]}
+
+
+def test_observations_without_the_axis_of_environments(make_policy: MakePolicy, observe: Observe) -> None:
+    policy = make_policy(memory={"hidden_size": 8})
+    with pytest.raises(PoiseError, match="looks at observations .N, ..... not at ones with 0 axes of samples"):
+        policy.act({name: value[0] for name, value in observe(1).items()})

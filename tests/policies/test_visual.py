@@ -84,3 +84,11 @@ def test_wrong_use() -> None:
     for name in ("type", "a.b"):
         with pytest.raises(PoiseError, match=f"torch can keep no network called '{name}'"):
             EncoderActorCritic({name: (3,)}, spaces.Box(-1, 1, (2,)), parse(PolicyConfig, {"encoders": {name: {}}}))
+
+
+def test_acting_without_the_latent() -> None:
+    policy = make(VisualDeterministicAC)
+    with pytest.raises(PoiseError, match="no component 'forward_depth'"):
+        policy.act_with_embedded_latent({"vel": torch.zeros(2, 3), "goal": torch.zeros(2, 2)})
+    with pytest.raises(PoiseError, match=r"'forward_depth' must be of shape \(..., 5\)"):
+        policy.act_with_embedded_latent(observe(2))

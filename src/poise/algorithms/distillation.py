@@ -56,7 +56,7 @@ class Distillation(OnPolicyAlgorithm):
     Args:
         policy: the student. Its critic learns nothing.
         config: hyper-parameters.
-        teacher: what it learns from; reads the same observations, other components of them.
+        teacher: what it learns from; its actor reads the same observations, other components of them.
         threads: that share each minibatch in an update.
     """
 
@@ -64,7 +64,7 @@ class Distillation(OnPolicyAlgorithm):
         super().__init__(policy, config, threads)
         self.config = config
         self.teacher = teacher
-        self._teachers = {name: None for segments in teacher.segments.values() for name in segments.shapes}
+        self._teachers = tuple(teacher.segments["actor"].shapes)  # and not what the student's mixins draw
         self._teacher_states: HiddenStates = {}
         self._share = value_at(config.teacher_share, 0.0)
         self._teacher_acts = torch.zeros(0, dtype=torch.bool)
@@ -75,8 +75,8 @@ class Distillation(OnPolicyAlgorithm):
         if not len(self._teacher_acts):
             self.reset(torch.ones(len(next(iter(observation.values()))), dtype=torch.bool))
         student, _ = self._step(observation)
-        told = {name: observation[name] for name in self._teachers}  # and not what the student's mixins drew
-        teacher, _, self._teacher_states = self.teacher.step(told, self._teacher_states)
+        told = {name: observation[name] for name in self._teachers if name in observation}
+        teacher, self._teacher_states = self.teacher.decide(told, self._teacher_states)
         drawn, shown = student.sample(), teacher.mode
         teacher_acts = self._teacher_acts.view(-1, *[1] * (shown.dim() - 1))
         return DistillationDecision(torch.where(teacher_acts, shown, drawn), shown, teacher.parameters)

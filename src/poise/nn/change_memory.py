@@ -5,7 +5,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from poise.nn.memory import Memory, States
+from poise.nn.memory import Memory, States, checked_starts
 from poise.nn.normalization import EmpiricalNormalization
 
 
@@ -55,7 +55,10 @@ class ChangeMemory(nn.Module):
         Args:
             features: of T steps.
             states: before the first of them.
-            starts: (T, N) bool, an episode starts with this step, with nothing remembered.
+            starts: (T, N) truth values, an episode starts with this step, with nothing remembered.
+
+        Raises:
+            InvalidValueError: `starts` is anything else.
         """
         inputs = self._inputs(features, *_before(features, states, starts))
         return torch.cat([self.memory.sequence(inputs, states, starts), inputs], -1)
@@ -74,7 +77,7 @@ def _before(features: Tensor, states: States, starts: Tensor) -> tuple[Tensor, T
     """(T, N, F) features of the steps before, and whether there are, (T, N, 1)."""
     previous = torch.cat([states["previous"], features[:-1]])
     known = torch.cat([states["known"], torch.ones_like(features[1:, :, :1])])
-    return previous, known * ~starts[..., None]
+    return previous, known * ~checked_starts(starts, features)[..., None]
 
 
 AnyMemory = Memory | ChangeMemory

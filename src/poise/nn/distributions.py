@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from poise.errors import InvalidValueError
+from poise.nn.settings import MAX_STD
 
 _LOG_TWO_PI = math.log(2.0 * math.pi)
 
@@ -137,10 +138,19 @@ class GaussianHead(nn.Module):
         num_actions: components of an action.
         init_std: initial standard deviation.
         min_std, max_std: bounds, applied at every use.
+
+    Raises:
+        InvalidValueError: it begins outside the bounds, where it would never change.
     """
 
-    def __init__(self, num_actions: int, init_std: float = 1.0, min_std: float = 1e-3, max_std: float = 10.0) -> None:
+    def __init__(
+        self, num_actions: int, init_std: float = 1.0, min_std: float = 1e-3, max_std: float = MAX_STD
+    ) -> None:
         super().__init__()
+        if not min_std <= init_std <= max_std:
+            raise InvalidValueError(
+                f"init_std must be from min_std to {max_std:g}, got {init_std:g}, min_std {min_std:g}"
+            )
         self.log_std = nn.Parameter(torch.full((num_actions,), math.log(init_std)))
         self._bounds = math.log(min_std), math.log(max_std)
 

@@ -63,8 +63,12 @@ class Memory(nn.Module):
         Args:
             features: of T steps.
             states: before the first of them.
-            starts: (T, N) bool, an episode starts with this step, with nothing remembered.
+            starts: (T, N) truth values, an episode starts with this step, with nothing remembered.
+
+        Raises:
+            InvalidValueError: `starts` is anything else.
         """
+        starts = checked_starts(starts, features)
         if not starts.any():
             return self._run(features, states)[0]
         pieces = Trajectories(starts)
@@ -89,18 +93,19 @@ class Memory(nn.Module):
         Args:
             input: (N, F), or (L, M, F) padded with anything finite.
             masks: None for a step; (L, M) bool for trajectories, where they are real.
-            hidden_states: before the first step of the trajectories, (K, M, H); zero by default.
+            hidden_states: before the step, in place of what is remembered, (K, N, H); or before the first step of the
+                trajectories, (K, M, H), zero by default.
 
         Returns:
             (N, H), or (L, M, H), zero where the padding is.
         """
-        if masks is None:
-            outputs, states = self.step(input, self._states or self.initial_states(len(input)))
-            self._states = {name: state.detach() for name, state in states.items()}  # the graph would grow for ever
-            return outputs
-        given = (hidden_states,) if isinstance(hidden_states, Tensor) else hidden_states
-        states = dict(zip(self.state_names, given, strict=True)) if given else self.initial_states(input.shape[1])
-        return self._run(input, states)[0] * masks[..., None]
+        parts = (hidden_states,) if isinstance(hidden_states, Tensor) else hidden_states
+        given = dict(zip(self.state_names, parts, strict=True)) if parts else {}
+        if masks is not None:
+            return self._run(input, given or self.initial_states(input.shape[1]))[0] * masks[..., None]
+        outputs, states = self.step(input, given or self._states or self.initial_states(len(input)))
+        self._states = {name: state.detach() for name, state in states.items()}  # the graph would grow for ever
+        return outputs
 
     def reset(self, dones: Tensor | None = None) -> None:
         """Forget the environments (N,) whose episode is over, or all."""
@@ -122,19 +127,31 @@ def forget(states: States, dones: Any) -> dict[str, Tensor]:
     Raises:
         InvalidValueError: `dones` is not one truth value for each environment.
     """
-    over = _truths(dones)
+    over = _truths(dones, "dones", "environment")
     for state in states.values():
         if over.shape != state.shape[1:2]:
             raise InvalidValueError(f"dones must be of shape ({state.shape[1]},), got {tuple(over.shape)}")
     return {name: state.masked_fill(over.to(state.device)[:, None], 0.0) for name, state in states.items()}
 
 
-def _truths(dones: Any) -> Tensor:
-    """`dones` as bool; indices of environments are no truth values."""
-    given = torch.as_tensor(dones)
+def checked_starts(starts: Tensor, features: Tensor) -> Tensor:
+    """Where episodes start, (T, N) bool, of a sequence (T, N, F).
+
+    Raises:
+        InvalidValueError: there is not one truth value for each step of each environment.
+    """
+    if starts.shape != features.shape[:-1]:
+        expected, got = tuple(features.shape[:-1]), tuple(starts.shape)
+        raise InvalidValueError(f"starts must be of shape {expected}, as the sequence is, got {got}")
+    return _truths(starts, "starts", "step of each environment")
+
+
+def _truths(values: Any, name: str, each: str) -> Tensor:
+    """Given as bool; indices of environments are no truth values."""
+    given = torch.as_tensor(values)
     if given.dtype != torch.bool and not ((given == 0) | (given == 1)).all():
         raise InvalidValueError(
-            "dones must be truth values, one for each environment, or numbers that are 0 or 1; "
+            f"{name} must be truth values, one for each {each}, or numbers that are 0 or 1; "
             f"got {given.flatten()[:4].tolist()}, of {given.dtype}"
         )
     return given.bool()

@@ -110,7 +110,8 @@ class RunningMeanStd:
 
     def update(self, arr: NDArray[Any]) -> None:
         """Take in samples (B, *shape)."""
-        self.update_from_moments(arr.mean(axis=0), arr.var(axis=0), len(arr))
+        if len(arr):
+            self.update_from_moments(arr.mean(axis=0), arr.var(axis=0), len(arr))
 
     def update_from_moments(self, batch_mean: NDArray[Any], batch_var: NDArray[Any], batch_count: float) -> None:
         """Take in a batch of which only these are known."""
@@ -140,8 +141,9 @@ class Normalizer(RunningMeanStd):
         scaled: NDArray[Any] = (input - self.mean) / np.sqrt(self.var + self.epsilon)
         return np.clip(scaled, -self.clip_obs, self.clip_obs)
 
-    def normalize_torch(self, input: Tensor) -> Tensor:
-        """(..., *shape) to the same, on its device."""
+    def normalize_torch(self, input: Tensor, device: torch.device | str | None = None) -> Tensor:
+        """(..., *shape) to the same, on its own device or another."""
+        input = input if device is None else input.to(device)
         mean, var = (torch.as_tensor(part, dtype=input.dtype, device=input.device) for part in (self.mean, self.var))
         return ((input - mean) / torch.sqrt(var + self.epsilon)).clamp(-self.clip_obs, self.clip_obs)
 

@@ -9,6 +9,8 @@ from torch import nn
 from poise.nn.mlp import get_activation_Cls
 
 LARGEST_WIDTH = 65536
+MAX_STD = 10.0
+"""Largest standard deviation of actions, whatever a network learns."""
 
 
 def _known(name: str) -> str:
@@ -18,7 +20,7 @@ def _known(name: str) -> str:
 
 def _possible(sizes: tuple[int, ...]) -> tuple[int, ...]:
     if any(not 1 <= size <= LARGEST_WIDTH for size in sizes):
-        raise ValueError(f"must be positive widths of at most {LARGEST_WIDTH}, got {list(sizes)}")
+        raise ValueError(f"must be positive and at most {LARGEST_WIDTH}, got {list(sizes)}")
     return sizes
 
 

@@ -47,4 +47,4 @@ class Trajectories:
 
     def states_before(self, states: Tensor) -> Tensor:
         """(K, N, H) of the environments before the stretch to (K, M, H) of the pieces: zero for new episodes."""
-        return states[:, self._env] * self._continues[:, None]
+        return states[:, self._env].masked_fill(~self._continues[:, None], 0.0)

@@ -22,7 +22,16 @@ from torch import Tensor, nn
 from poise.errors import InvalidValueError, did_you_mean
 from poise.fusion import ConcatExtractor, ObsSegments
 from poise.fusion.missing import told_missing
-from poise.nn import ActionDistribution, CategoricalHead, GaussianHead, MlpModel, ValueScale, forget, orthogonal_
+from poise.nn import (
+    ActionDistribution,
+    CategoricalHead,
+    DiagonalGaussian,
+    GaussianHead,
+    MlpModel,
+    ValueScale,
+    forget,
+    orthogonal_,
+)
 from poise.policies.config import PolicyConfig
 from poise.policies.configured import Configured
 from poise.policies.look import AnyObservation, HiddenStates, Look, Sequences, TensorObservation
@@ -107,11 +116,15 @@ class ActorCritic(Configured, Realignable):
         self.distribution = self._distribution(look)
         return Step(self.distribution, self._values(look), look.states)
 
+    def decide(self, observation: AnyObservation, states: HiddenStates) -> tuple[ActionDistribution, dict[str, Tensor]]:
+        """The actor's half of `step`, which needs nothing that only the critic sees."""
+        look = self._look(observation, states)
+        return self._distribution(look), look.states
+
     def infer(self, observation: AnyObservation, states: HiddenStates) -> tuple[Tensor, dict[str, Tensor]]:
         """The most likely actions (N, A) or (N,), and what is remembered after them."""
-        look = self._look(observation, states)
-        mode: Tensor = self._distribution(look).mode
-        return mode, look.states
+        distribution, after = self.decide(observation, states)
+        return distribution.mode, after
 
     def prepare(self, observation: AnyObservation) -> TensorObservation:
         """Add to an observation what acting on it draws at random, to be kept with it: learning must see the same."""
@@ -160,6 +173,13 @@ class ActorCritic(Configured, Realignable):
         return judged.log_probs, judged.entropies, judged.values
 
     # --- states kept here -----------------------------------------------------------------------------------------
+
+    def forward(self, observation: AnyObservation) -> tuple[ActionDistribution, Tensor]:
+        """`act` and `evaluate` in one: the distribution of actions, and values (N,)."""
+        look = self._look(self.prepare(observation), self.hidden_states)
+        self.distribution, values = self._distribution(look), self._values(look)
+        self._acted(look)
+        return self.distribution, values
 
     def act(self, observation: AnyObservation) -> Tensor:
         """Sample actions (N, A) or (N,); the distribution stays in `distribution`."""
@@ -306,8 +326,10 @@ class ActorCritic(Configured, Realignable):
 
     @property
     def action_std(self) -> Tensor:
-        """Standard deviations of the last, Gaussian, distribution."""
-        return self.last_distribution.std  # type: ignore[attr-defined]
+        """Standard deviations of the last distribution; of Gaussian actions only."""
+        if not isinstance(self.last_distribution, DiagonalGaussian):
+            raise InvalidValueError("categorical actions have no standard deviation; ask for the entropy")
+        return self.last_distribution.std
 
     @property
     def entropy(self) -> Tensor:

@@ -8,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 from poise.config import Config
 from poise.envs.options import ENGAGING_BLOCK
 from poise.fusion.config import AnyFusionConfig
-from poise.nn.settings import Activation, Width, Widths, can_name_network, check_convolutions
+from poise.nn.settings import MAX_STD, Activation, Width, Widths, can_name_network, check_convolutions
 
 Shape = int | tuple[int, ...]
 """Of a component of the observation; a number stands for a vector of that length."""
@@ -38,8 +38,8 @@ class EncoderConfig(Config):
     activation: Activation = Field("elu", description="nonlinearity after each layer, the latent's included")
     linear: bool = Field(False, description="leave the latent as it is, without the nonlinearity")
     channels: Widths = Field((), description="of convolutions before all that, for images; none by default")
-    kernel_sizes: tuple[int, ...] = Field((), description="of the convolutions")
-    strides: tuple[int, ...] = Field((), description="of the convolutions")
+    kernel_sizes: Widths = Field((), description="of the convolutions")
+    strides: Widths = Field((), description="of the convolutions")
 
     @model_validator(mode="after")
     def _as_many(self) -> Self:
@@ -216,6 +216,15 @@ class PolicyConfig(Config):
         withheld = self.fusion is not None and self.fusion.dropout is not None
         if withheld and self.memory is not None and self.memory.changes:
             raise ValueError("fusion.dropout does not go with memory.changes: that one is gone is no change of it")
+        return self
+
+    @model_validator(mode="after")
+    def _can_learn_its_std(self) -> Self:
+        if not self.min_std <= self.init_std <= MAX_STD:
+            raise ValueError(
+                f"init_std must be from min_std, {self.min_std:g}, to {MAX_STD:g}, got {self.init_std:g}: "
+                "outside it would never change"
+            )
         return self
 
     @model_validator(mode="after")

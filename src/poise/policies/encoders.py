@@ -69,13 +69,16 @@ class EncoderActorCriticMixin(ActorCritic):
     def build_transform(self, segments: ObsSegments, role: Role) -> Shapes:
         if role == "actor":
             self.encoders, self.critic_encoders = nn.ModuleDict(), nn.ModuleDict()
+            self._actors_shapes: dict[str, tuple[int, ...]] = {}
             check_networks("encoders", self.config.encoders, self.segments.values())
         shapes = dict(segments.shapes)
         for name in self._encoded(role):
+            if role == "actor":
+                self._actors_shapes[name] = shapes[name]
             if has_its_own(self.config, role):
                 self._encoders_of(role)[name] = ComponentEncoder(name, shapes[name], self.config.encoders[name])
             else:
-                check_shared(f"'{name}'", *(self.segments[each].shapes.get(name) for each in ("critic", "actor")))
+                check_shared(f"'{name}'", shapes[name], self._actors_shapes.get(name))
             shapes[name] = (self.config.encoders[name].latent_size,)
         return super().build_transform(ObsSegments(shapes), role)
 

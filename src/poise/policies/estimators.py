@@ -73,11 +73,10 @@ class StateEstimator(nn.Module):
         return f"{self.name}.replaces"
 
     def input_layer(self, components: ObsSegments) -> dict[str, ObsSegments]:
-        """The tensor that has a column for each number it reads; none if that is the actor's memory."""
+        """The tensor that has a column for each number it reads of these; none if that is the actor's memory."""
         if self.config.use_actor_rnn:
             return {}
-        names = components.in_order(self.config.observations)
-        read = ObsSegments({name: components.shapes[name] for name in names})
+        read = ObsSegments({n: shape for n, shape in components.shapes.items() if n in self.config.observations})
         reader = f"{self.name}.network.model.0.weight"
         return {reader: read} if self.memory is None else input_layers(f"{self.name}.memory", self.memory, reader, read)
 
@@ -204,8 +203,7 @@ class _Estimating(ActorCritic):
 
     def _estimates(self, estimator: StateEstimator, look: Look) -> Tensor:
         """Once the actor has looked."""
-        features = self._actor_features(look)
-        return look.once(estimator.name, lambda: estimator.network(features[..., : estimator.width]))
+        return look.once(estimator.name, lambda: estimator.network(self._actor_features(look)[..., : estimator.width]))
 
 
 class EstimatorMixin(_Estimating):
@@ -214,7 +212,7 @@ class EstimatorMixin(_Estimating):
     section = "estimator"
 
     def build_transform(self, segments: ObsSegments, role: Role) -> Shapes:
-        if role == "actor":
+        if role == "actor" and not hasattr(self, "estimator"):  # a shell for other components reads what it finds
             self.estimator = _build("estimator", self, segments)
         return super().build_transform(segments, role)
 
@@ -228,7 +226,7 @@ class PrivilegeEstimatorMixin(_Estimating):
     section = "adaptor"
 
     def build_transform(self, segments: ObsSegments, role: Role) -> Shapes:
-        if role == "actor":
+        if role == "actor" and not hasattr(self, "adaptor"):
             self.adaptor = _build("adaptor", self, segments)
         return super().build_transform(segments, role)
 

@@ -88,6 +88,13 @@ class Look:
         """What a memory starts with."""
         before = f"{name}."
         states = {key.removeprefix(before): state for key, state in self.states.items() if key.startswith(before)}
+        axes = 2 if self._starts is None else 3
+        if features.dim() != axes:
+            expected = "(N, ...)" if self._starts is None else "(T, N, ...)"
+            raise InvalidValueError(
+                f"a policy with memory looks at observations {expected}, not at ones with "
+                f"{features.dim() - 1} axes of samples"
+            )
         if not states:
             return memory.initial_states(features.shape[-2])
         if set(states) != set(memory.state_names):

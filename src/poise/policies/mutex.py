@@ -15,11 +15,14 @@ import torch
 from torch import Tensor, nn
 
 from poise.errors import InvalidValueError, did_you_mean
-from poise.fusion import component
+from poise.fusion import ObsSegments, component
 from poise.nn import CategoricalHead, forget
 from poise.policies.actor_critic import ActorCritic, Shapes
 from poise.policies.config import MutexConfig
-from poise.policies.look import HiddenStates, TensorObservation, check_same, tensors
+from poise.policies.look import AnyObservation, HiddenStates, TensorObservation, as_tensor, check_same, tensors
+
+_BEGUN = "mutex.begun"
+"""What is remembered of whom nothing is commanded anew."""
 
 
 class ActorCriticMutex(nn.Module):
@@ -68,6 +71,7 @@ class ActorCriticMutex(nn.Module):
                 )
         self._check_selector(_width(shapes[config.selector]))
         self._commands = _Commands(config, self.names, shapes)
+        self._vector = ObsSegments(shapes)
         self.hidden_states: dict[str, Tensor] = {}
 
     kind: str | None = None
@@ -76,16 +80,16 @@ class ActorCriticMutex(nn.Module):
     # --- states in, states out ------------------------------------------------------------------------------------
 
     @torch.no_grad()
-    def infer(self, observation: TensorObservation, states: HiddenStates) -> tuple[Tensor, dict[str, Tensor]]:
+    def infer(self, observation: AnyObservation, states: HiddenStates) -> tuple[Tensor, dict[str, Tensor]]:
         """Actions (N, A), and what is remembered after them."""
-        observation = tensors(observation)
+        observation = self.named(observation)
         weights, after = self._smoothed(self.get_policy_selection(observation), states)
         commands = self._commands.drawn(states, weights)
         after |= commands
         actions = torch.zeros(())
         for i, name in enumerate(self.names):
             policy: ActorCritic = self.submodules[name]  # type: ignore[assignment]
-            seen = self.recover_last_action(self._commands.override(observation, commands, name), name)
+            seen = self.recover_last_action(self.override_cmd_vel(observation, commands, name), name)
             own = {key.removeprefix(f"{name}."): state for key, state in states.items() if key.startswith(f"{name}.")}
             decided, own = policy.infer(seen, own)
             actions = actions + weights[:, i, None] * self._scales[name] * decided
@@ -108,6 +112,14 @@ class ActorCriticMutex(nn.Module):
             return observation
         return {**observation, component: observation[component] / self._scales[name]}
 
+    def override_cmd_vel(self, observation: TensorObservation, commands: HiddenStates, name: str) -> TensorObservation:
+        """The observation with a policy's own command, of those that were drawn; the caller's stays as it is."""
+        return self._commands.override(observation, commands, name)
+
+    def named(self, observation: AnyObservation) -> TensorObservation:
+        """An observation's components by name; of a vector, those of `shapes` in their order."""
+        return tensors(observation) if isinstance(observation, Mapping) else self._vector.split(as_tensor(observation))
+
     def _smoothed(self, selection: Tensor, states: HiddenStates) -> tuple[Tensor, dict[str, Tensor]]:
         """(N, P) weights: the mean of the latest selections, of which the first counts for all that were not yet."""
         length = self.config.action_smoothing_buffer_len
@@ -124,12 +136,12 @@ class ActorCriticMutex(nn.Module):
 
     # --- states kept here -----------------------------------------------------------------------------------------
 
-    def act_inference(self, observation: TensorObservation) -> Tensor:
+    def act_inference(self, observation: AnyObservation) -> Tensor:
         """Actions (N, A)."""
         actions, self.hidden_states = self.infer(observation, self.hidden_states)
         return actions
 
-    def act(self, observation: TensorObservation) -> Tensor:
+    def act(self, observation: AnyObservation) -> Tensor:
         """The same: finished policies do not explore."""
         return self.act_inference(observation)
 
@@ -138,8 +150,14 @@ class ActorCriticMutex(nn.Module):
         return dict(self.hidden_states)
 
     def reset(self, dones: Tensor | None = None) -> None:
-        """Forget the environments (N,) whose episode is over, or all."""
+        """Forget the environments (N,) whose episode is over, or all; what they are commanded is drawn anew."""
         self.hidden_states = {} if dones is None else forget(self.hidden_states, dones)
+
+    def resample_cmd_vel_current(self, dones: Tensor | None = None) -> None:
+        """Draw anew what environments (N,), or all, are commanded, at their next action; nothing else is forgotten."""
+        begun = {name: state for name, state in self.hidden_states.items() if name == _BEGUN}
+        everybody = {name: torch.zeros_like(state) for name, state in begun.items()}
+        self.hidden_states |= everybody if dones is None else forget(begun, dones)
 
 
 class ActorCriticFieldMutex(ActorCriticMutex):
@@ -149,7 +167,7 @@ class ActorCriticFieldMutex(ActorCriticMutex):
 
     def get_policy_selection(self, observation: TensorObservation) -> Tensor:
         """(N, P) one-hot."""
-        ahead = component(self.config.selector, observation).flatten(1)
+        ahead = component(self.config.selector, observation).flatten(1).float()
         return nn.functional.one_hot(ahead.argmax(dim=1), len(self.names)).to(ahead.dtype)
 
     def _check_selector(self, width: int) -> None:
@@ -169,9 +187,16 @@ class ActorCriticClimbMutex(ActorCriticFieldMutex):
 
     kind = "climb"
 
+    def _check_selector(self, width: int) -> None:
+        if len(self.names) < 2:
+            raise InvalidValueError(
+                f"a climbing mutex needs a policy for going up and one for going down, got only '{self.names[0]}'"
+            )
+        super()._check_selector(width)
+
     def get_policy_selection(self, observation: TensorObservation) -> Tensor:
         """(N, P) one-hot."""
-        ahead = component(self.config.selector, observation).flatten(1)
+        ahead = component(self.config.selector, observation).flatten(1).float()
         field, height = ahead[:, :-1].argmax(dim=1), ahead[:, -1]
         last = len(self.names) - 1
         down = (field == last - 1) & (height < 0) & (ahead[:, :-1] > 0).any(dim=1)
@@ -201,14 +226,12 @@ class _Commands(nn.Module):
         """What each robot is commanded, (1, N, K) by policy; drawn anew where nothing is remembered."""
         result = {}
         robots = weights.shape[0]
-        begun = states.get("mutex.begun", weights.new_zeros(1, robots, 1))
+        begun = states.get(_BEGUN, weights.new_zeros(1, robots, 1))
         for name, (lowest, highest) in self.named_buffers():
-            fresh = lowest + (highest - lowest) * torch.rand(
-                1, weights.shape[0], lowest.shape[0], device=weights.device
-            )
+            fresh = lowest + (highest - lowest) * torch.rand(1, robots, lowest.shape[0], device=weights.device)
             known = states.get(f"mutex.command.{name}", fresh)
             result[f"mutex.command.{name}"] = torch.where(begun > 0, known, fresh)
-        return result | {"mutex.begun": torch.ones_like(begun)}
+        return result | {_BEGUN: torch.ones_like(begun)}
 
     def override(self, observation: TensorObservation, commands: HiddenStates, name: str) -> TensorObservation:
         """The observation with a policy's own command; the caller's stays as it is."""

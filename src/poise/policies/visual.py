@@ -4,6 +4,7 @@ from torch import Tensor
 
 from poise.errors import InvalidValueError
 from poise.fusion import ObsSegments
+from poise.fusion.segments import checked
 from poise.policies.actor_critic import ActorCritic, Shapes
 from poise.policies.encoders import EncoderActorCriticMixin
 from poise.policies.look import AnyObservation, Look, TensorObservation
@@ -43,9 +44,11 @@ class VisualActorCriticMixin(EncoderActorCriticMixin):
         """`act` on what `embed_visual_latent` gave, without encoding anew.
 
         Raises:
-            InvalidValueError: an estimator looks at the images themselves.
+            InvalidValueError: an estimator looks at the images themselves, or a latent is missing.
         """
         images = self._encoded("actor")
+        for name in images:
+            checked(name, observation, (self.config.encoders[name].latent_size,))
         for config in (self.config.estimator, self.config.adaptor):
             read = [name for name in images if config is not None and name in config.observations]
             if read:

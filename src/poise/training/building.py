@@ -43,8 +43,7 @@ def build_algorithm(
     if isinstance(config.algorithm, DistillationConfig):
         assert assets.teacher is not None
         check_compatible("the teacher", assets.teacher, env, same_increment=True)
-        teachers = {name: shapes[name] for name in assets.teacher.components}
-        teacher = assets.teacher.policy(teachers, env.single_action_space)
+        teacher = assets.teacher.policy(assets.teacher.shapes(shapes), env.single_action_space)
         return Distillation(policy, config.algorithm, teacher, config.update_threads)
     if isinstance(config.algorithm, AmpConfig):
         assert assets.motion is not None
@@ -69,9 +68,8 @@ def training_sensing(config: RunConfig, assets: Assets, env: VectorEnv[Any, Any,
     """
     names, encoder = config.policy.sensed, assets.encoder
     if assets.teacher is not None:
-        teachers = assets.teacher.components
         own = names or Sensing.component_names(env.single_observation_space, config.policy.obs_segments)
-        names = tuple(dict.fromkeys([*own, *teachers]))
+        names = tuple(dict.fromkeys([*own, *assets.teacher.needed]))
         encoder = common_encoder({"the student": assets.encoder, "the teacher": assets.teacher.seeing})
     if assets.initial_policy is not None:
         common_encoder({"this policy": assets.encoder, "the initial policy": assets.initial_policy.seeing})

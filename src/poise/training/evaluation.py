@@ -86,7 +86,8 @@ def evaluate(
         make_env: makes a vector environment of the given number.
         episodes: how many.
         seed: of the first.
-        max_parallel: episodes side by side; the outcome does not depend on it.
+        max_parallel: episodes side by side; the outcome does not depend on it, unless the agent draws at random (as
+            `random` does, and a mutex that commands velocities from ranges), for it draws for all together.
         on_step: told after every step how many episodes are over.
     """
     parts = []
