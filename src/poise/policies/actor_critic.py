@@ -8,7 +8,7 @@ here: `ActorCriticRecurrent` adds the memories, and mixins the transforms, which
 extractor has normalised and put side by side (`encoders`, `estimator`).
 
 What a policy remembers is given to it and given back, so that one policy can be in charge of several groups of robots
-at once; `act`, `act_inference`, `evaluate` and `reset` keep it in `hidden_states` for those who have one group.
+at once; `KeepsStates` keeps it for those who have one group.
 """
 
 import copy
@@ -25,15 +25,14 @@ from poise.fusion.missing import told_missing
 from poise.nn import (
     ActionDistribution,
     CategoricalHead,
-    DiagonalGaussian,
     GaussianHead,
     MlpModel,
     ValueScale,
-    forget,
     orthogonal_,
 )
 from poise.policies.config import PolicyConfig
 from poise.policies.configured import Configured
+from poise.policies.keeping import KeepsStates
 from poise.policies.look import AnyObservation, HiddenStates, Look, Sequences, TensorObservation
 from poise.policies.misaligned import Realignable
 from poise.policies.sharing import Role
@@ -65,7 +64,7 @@ class Judgement(NamedTuple):
     """Further losses by name, each weighted, a mean over the samples."""
 
 
-class ActorCritic(Configured, Realignable):
+class ActorCritic(Configured, Realignable, KeepsStates):
     """An actor and a critic without memory.
 
     Args:
@@ -101,12 +100,6 @@ class ActorCritic(Configured, Realignable):
         self.value_scale = ValueScale()
         orthogonal_(self.actor, gain=2.0**0.5, last_gain=0.01)
         orthogonal_(self.critic, gain=2.0**0.5, last_gain=1.0)
-        self.distribution: ActionDistribution | None = None
-        self.hidden_states: dict[str, Tensor] = {}
-
-    def __getstate__(self) -> dict[str, Any]:
-        """For `copy.deepcopy`, which refuses what hangs on a graph: a copy has not acted yet."""
-        return self.__dict__ | {"distribution": None, "hidden_states": {}}
 
     # --- states in, states out ------------------------------------------------------------------------------------
 
@@ -171,54 +164,6 @@ class ActorCritic(Configured, Realignable):
         judged = self.judge(observation, actions, sequences)
         self.distribution = judged.distribution
         return judged.log_probs, judged.entropies, judged.values
-
-    # --- states kept here -----------------------------------------------------------------------------------------
-
-    def forward(self, observation: AnyObservation) -> tuple[ActionDistribution, Tensor]:
-        """`act` and `evaluate` in one: the distribution of actions, and values (N,)."""
-        look = self._look(self.prepare(observation), self.hidden_states)
-        self.distribution, values = self._distribution(look), self._values(look)
-        self._acted(look)
-        return self.distribution, values
-
-    def act(self, observation: AnyObservation) -> Tensor:
-        """Sample actions (N, A) or (N,); the distribution stays in `distribution`."""
-        return self._act(self._look(self.prepare(observation), self.hidden_states))
-
-    def act_inference(self, observation: AnyObservation) -> Tensor:
-        """The most likely actions."""
-        look = self._look(observation, self.hidden_states)
-        actions: Tensor = self._distribution(look).mode
-        self._acted(look)
-        return actions
-
-    def evaluate(self, observation: AnyObservation) -> Tensor:
-        """Values (N,) of observations, in the units of `value_scale`; remembers: once for each, beside `act`."""
-        look = self._look(observation, self.hidden_states)
-        values = self._values(look)
-        self._keep(look)
-        return values
-
-    def get_hidden_states(self) -> dict[str, Tensor]:
-        """What is remembered, (L, N, H) each; empty without memory."""
-        return dict(self.hidden_states)
-
-    def reset(self, dones: Tensor | None = None) -> None:
-        """Forget the environments (N,) whose episode is over, or all."""
-        self.hidden_states = {} if dones is None else forget(self.hidden_states, dones)
-
-    def _act(self, look: Look) -> Tensor:
-        self.distribution = self._distribution(look)
-        self._acted(look)
-        return self.distribution.sample()
-
-    def _acted(self, look: Look) -> None:
-        """After it acted on what it saw."""
-        self._keep(look)
-
-    def _keep(self, look: Look) -> None:
-        """What is remembered, without the graph it hangs on, which would grow with every step."""
-        self.hidden_states = {name: state.detach() for name, state in look.states.items()}
 
     # --- parts ----------------------------------------------------------------------------------------------------
 
@@ -312,36 +257,6 @@ class ActorCritic(Configured, Realignable):
         shell._modules, shell.segments = dict(self._modules), dict(segments)
         with torch.device("meta"):
             return {role: ObsSegments(shell.build_transform(segments[role], role)) for role in ROLES}
-
-    # --- the last distribution ------------------------------------------------------------------------------------
-
-    def get_actions_log_prob(self, actions: Tensor) -> Tensor:
-        """Log probability of actions under the last distribution."""
-        return self.last_distribution.log_prob(actions)
-
-    @property
-    def action_mean(self) -> Tensor:
-        """Most likely actions of the last distribution."""
-        return self.last_distribution.mode
-
-    @property
-    def action_std(self) -> Tensor:
-        """Standard deviations of the last distribution; of Gaussian actions only."""
-        if not isinstance(self.last_distribution, DiagonalGaussian):
-            raise InvalidValueError("categorical actions have no standard deviation; ask for the entropy")
-        return self.last_distribution.std
-
-    @property
-    def entropy(self) -> Tensor:
-        """Entropies of the last distribution."""
-        return self.last_distribution.entropy()
-
-    @property
-    def last_distribution(self) -> ActionDistribution:
-        """What the last call of `act` or `evaluate_actions` drew from or judged by."""
-        if self.distribution is None:
-            raise InvalidValueError("the policy has not acted yet; call act or evaluate_actions first")
-        return self.distribution
 
     # --- what a trainer needs -------------------------------------------------------------------------------------
 
