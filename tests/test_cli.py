@@ -70,7 +70,7 @@ def test_train_resolves_its_configuration_and_says_what_became_of_it(
     lines = told(capsys, ["train", str(run.parent / "tiny.yaml"), "--out", str(tmp_path / "new")]).splitlines()
     assert lines[0] == f"training in {tmp_path / 'new'}"
     assert "all steps done, at step 128" in lines
-    assert any(line.startswith("last evaluation, after 128 steps: return ") for line in lines)
+    assert any(line.startswith("last evaluation, at step 128: return ") for line in lines)
     assert f"best policy in {tmp_path / 'new' / 'best'}" in lines
 
 

@@ -11,7 +11,7 @@ from poise.cli_ends import EXIT_INTERRUPTED
 from poise.cli_help import Parser, describe_settings, positive, whole
 from poise.errors import InvalidValueError
 from poise.files import check_destination
-from poise.training.seeds import EVALUATION_SEED, PLAY_SEED
+from poise.training.seeds import EVALUATION_SEED, PLAY_SEED, UNSEEN_PLAY_SEED
 
 if TYPE_CHECKING:
     from poise.training.comparison import Contender
@@ -220,8 +220,8 @@ def play_options(parser: Parser) -> None:
         "--seed",
         metavar="S",
         type=whole(0),
-        default=PLAY_SEED,
-        help="of the episode (default: %(default)s, on which models/ballbot has its median return of seeds 0 to 99)",
+        help=f"of the episode (default: {PLAY_SEED}, on which models/ballbot has its median return of seeds 0 to 99; "
+        f"of what learned from demonstrations {UNSEEN_PLAY_SEED}, which is none of theirs)",
     )
 
 
@@ -236,7 +236,8 @@ def play(options: argparse.Namespace) -> None:
     check_video(out)
     check_destination(out)
     rival = _chosen(options)
-    torch.manual_seed(options.seed)
+    seed = options.seed if options.seed is not None else _play_seed(rival)
+    torch.manual_seed(seed)
     with ProgressBar(1, "play", unit="pictures") as bar:
         several = {"episodes": options.episodes} if options.episodes > 1 else {}
         filmed = (record_side_by_side if several else record_video)(
@@ -245,10 +246,17 @@ def play(options: argparse.Namespace) -> None:
             rival.env_options,
             out,
             seconds=options.seconds,
-            seed=options.seed,
+            seed=seed,
             on_frame=lambda done, total: bar.update(done, total_steps=total),
             **several,
         )
     print(f"video in {out}")
-    last = options.seed + options.episodes - 1
-    print(f"seeds {options.seed} to {last}: {filmed}" if several else f"seed {options.seed}: {filmed}")
+    last = seed + options.episodes - 1
+    print(f"seeds {seed} to {last}: {filmed}" if several else f"seed {seed}: {filmed}")
+
+
+def _play_seed(rival: Contender) -> int:
+    """Of an episode to be filmed, which the policy did not learn from."""
+    from poise.training.cloning_config import CloningRunConfig
+
+    return UNSEEN_PLAY_SEED if isinstance(rival.config, CloningRunConfig) else PLAY_SEED

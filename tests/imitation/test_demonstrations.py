@@ -610,17 +610,17 @@ def test_folders_that_hold_none(folder: Path, tmp_path: Path) -> None:
 
 
 def test_depth_is_kept_in_16_bits(tmp_path: Path) -> None:
-    """To half a step of 1/65535, beyond [0, 1] cut off; statistics are of the same numbers."""
+    """To half a step of 1/65535; statistics are of the same numbers."""
     generator = np.random.default_rng(0)
-    depth = generator.uniform(-0.1, 1.1, (6, 1, 8, 10)).astype(np.float32)
+    depth = generator.uniform(0.0, 1.0, (6, 1, 8, 10)).astype(np.float32)
     made = DemonstrationWriter(tmp_path, {"depth": (1, 8, 10)}, 1, 10, "look", depths=("depth",))
     made.write([Demonstration({"depth": depth}, np.zeros((6, 1)))])
     (read,) = Demonstrations(tmp_path).load()
     found = read.observation["depth"]
     assert (found.dtype, found.shape) == (np.float32, depth.shape)
-    np.testing.assert_allclose(found, depth.clip(0, 1), atol=0.51 / 65535)
+    np.testing.assert_allclose(found, depth, atol=0.51 / 65535)
     stats = json.loads((tmp_path / "meta/stats.json").read_text())["observation.depth"]
-    assert stats["mean"] == [[[pytest.approx(depth.clip(0, 1).mean(), abs=1e-5)]]]
+    assert stats["mean"] == [[[pytest.approx(depth.mean(), abs=1e-5)]]]
     assert json.loads((tmp_path / "meta/info.json").read_text())["features"]["observation.depth"]["info"] == {
         "is_depth_map": True
     }
@@ -631,3 +631,12 @@ def test_depth_is_kept_in_16_bits(tmp_path: Path) -> None:
     assert abs(half.mean() - found.mean()) < 0.05
     with pytest.raises(InvalidValueError, match="must have one channel to be kept, got 3"):
         DemonstrationWriter(tmp_path / "more", {"depth": (3, 8, 10)}, 1, 10, "look", depths=("depth",))
+
+
+@pytest.mark.parametrize(("lowest", "highest"), [(0.0, 4.0), (-1.0, 1.0)])
+def test_depth_beyond_its_range_is_refused(tmp_path: Path, lowest: float, highest: float) -> None:
+    depth = np.linspace(lowest, highest, 160, dtype=np.float32).reshape(2, 1, 8, 10)
+    made = DemonstrationWriter(tmp_path, {"depth": (1, 8, 10)}, 1, 10, "look", depths=("depth",))
+    with pytest.raises(InvalidValueError, match=f"must be of floats in .0, 1., got {lowest:g} to {highest:g}"):
+        made.write([Demonstration({"depth": depth}, np.zeros((2, 1)))])
+    assert made.info.total_episodes == 0

@@ -92,13 +92,16 @@ def test_the_weighted_loss_by_hand() -> None:
     actions = torch.tensor([[0.6, 0.8, 0.0], [0.0, 0.0, 0.0]])  # of length 1 and 0: weights 3 and 1
     outputs = torch.tensor([[0.1, 0.8, 0.0], [0.0, 0.0, 2.0]])  # Huber: 0.125 and 1.5
     assert magnitude_weights(actions).tolist() == [[3.0], [1.0]]
-    assert cloning_loss(outputs, actions).item() == pytest.approx((3 * 0.125 + 1.5) / 6)
-    assert cloning_loss(outputs, actions, weighted=False).item() == pytest.approx((0.125 + 1.5) / 6)
+    weights = magnitude_weights(actions)
+    assert cloning_loss(outputs, actions, weights=weights).item() == pytest.approx((3 * 0.125 + 1.5) / 6)
+    assert cloning_loss(outputs, actions).item() == pytest.approx((0.125 + 1.5) / 6)
     valid = torch.tensor([True, False])
-    assert cloning_loss(outputs, actions, valid).item() == pytest.approx(3 * 0.125 / 3)
-    assert cloning_loss(outputs, actions, torch.zeros(2, dtype=torch.bool)).item() == 0.0
+    assert cloning_loss(outputs, actions, valid, weights=weights).item() == pytest.approx(3 * 0.125 / 3)
+    assert cloning_loss(outputs, actions, torch.zeros(2, dtype=torch.bool), weights=weights).item() == 0.0
     halved = torch.tensor([1.0, 0.5])
-    assert cloning_loss(outputs, actions, halved).item() == pytest.approx((3 * 0.125 + 0.5 * 1.5) / (3 * 1.5))
+    assert cloning_loss(outputs, actions, halved, weights=weights).item() == pytest.approx(
+        (3 * 0.125 + 0.5 * 1.5) / (3 * 1.5)
+    )
 
 
 @pytest.mark.parametrize("is_spherical", [False, True])

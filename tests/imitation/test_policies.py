@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch.testing import assert_close
 
 from poise.config import parse
 from poise.errors import InvalidValueError
@@ -18,7 +19,7 @@ from poise.imitation.act import ACTPolicy, Style, positions
 from poise.imitation.batches import Batch, Corpus
 from poise.imitation.building import build_imitation_policy
 from poise.imitation.config import ActPolicyConfig, CloningConfig, CloningPolicyConfig
-from poise.imitation.eyes import Range, Scale, Scales
+from poise.imitation.eyes import Body, Range, Scale, Scales
 from poise.imitation.policy import ImitationPolicy, VisuomotorBCPolicy
 from poise.imitation.reader import LoadedEpisode
 from poise.nn import forget
@@ -350,3 +351,33 @@ def test_slips() -> None:
             parse(ActPolicyConfig, {"name": "act"} | settings)
     with pytest.raises(InvalidValueError, match=r"memory.changes is for policies that learn by reinforcement"):
         parse(CloningPolicyConfig, {"memory": {"changes": True}})
+
+
+def test_large_movements_count_for_more_wherever_their_range_lies() -> None:
+    """w = 1 + 2 |a| of actions relative to the largest; standing still need not be its middle."""
+    policy = build(scales=SCALES._replace(actions=Range([0.5, 0.1, 0.0], [0.5, 0.3, 1.0])))
+    actions = torch.tensor([[0.0, 0.0, 0.0], [0.5, 0.0, 0.0], [1.0, 0.4, 0.0]])
+    assert_close(policy.most, torch.tensor([1.0, 0.4, 1.0]))
+    batch = Batch({}, actions[:, None], torch.ones(3, 1), NOTHING)
+    outputs = torch.atanh(policy.in_reach(actions).clamp(-0.9, 0.9)).unsqueeze(1) + 0.01
+    losses = []
+    for weighted in (False, True):
+        config = parse(CloningConfig, {"weighted": weighted})
+        losses.append([policy.distance(o[None], _only(batch, i), config).item() for i, o in enumerate(outputs)])
+    ratio = torch.tensor(losses[1]) / torch.tensor(losses[0])
+    assert_close(ratio, torch.tensor([1.0, 2.0, 1.0 + 2.0 * 2.0**0.5]), rtol=1e-4, atol=1e-4)
+
+
+def _only(batch: Batch, index: int) -> Batch:
+    return replace(batch, actions=batch.actions[index : index + 1], valid=batch.valid[index : index + 1])
+
+
+def test_what_never_changed_does_not_look_immense_when_it_does() -> None:
+    shapes, scale = {"state": (2,)}, Scale([0.04, 0.0], [0.0, 2e-5])
+    body = Body(shapes, {"state": scale})
+    assert_close(body({"state": torch.tensor([[0.05, 1e-4]])}, 1), torch.tensor([[0.01, 1.0]]))
+
+
+def test_the_small_network_has_no_published_weights() -> None:
+    with pytest.raises(InvalidValueError, match="set name to resnet18 or vit_b_16"):
+        parse(CloningPolicyConfig, {"backbone": {"weights": "some.pth"}})

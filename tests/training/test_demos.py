@@ -4,16 +4,19 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 import pytest
+from worlds import Counting
 
 from poise.cli import main
 from poise.config import parse
 from poise.errors import InvalidValueError, PoiseError
-from poise.imitation import Demonstrations, DemonstrationWriter
+from poise.imitation import Demonstration, Demonstrations, DemonstrationWriter
 from poise.training.comparison import Contender, contender
 from poise.training.config import RunConfig
 from poise.training.demos import DemosConfig, demonstrate
+from poise.training.recording import writer_for
 
 PUSH: dict[str, Any] = {"env": {"id": "poise/Push-v0", "options": {"camera": {"enabled": False}}}}
 
@@ -180,3 +183,34 @@ def test_the_command_makes_them(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert one.observation["image"].shape[1:] == (3, 48, 84)
     assert main([*command[:4], "--episodes", "2", "--noise", "1"]) == 2
     shutil.rmtree(out)
+
+
+def test_data_that_it_did_not_make_are_not_gone_on_with(tmp_path: Path) -> None:
+    config = DemosConfig(episodes=1)
+    demonstrate(config, expert(), tmp_path / "own", threads=1)
+    own = Demonstrations(tmp_path / "own").load()[0]
+    env = _env()
+    writer = writer_for(env, tmp_path / "other", "poise/Push-v0")
+    env.close()
+    writer.write([Demonstration(own.observation, own.actions, {"round": 1})])
+    with pytest.raises(InvalidValueError, match="demonstrations that 'poise demos' did not make.*another '--out'"):
+        demonstrate(DemosConfig(episodes=3), expert(), tmp_path / "other", threads=1)
+    assert len(Demonstrations(tmp_path / "other").load()) == 1
+
+
+def test_who_does_not_tell_of_success_is_told_what_counts(tmp_path: Path) -> None:
+    class Silent(Counting):
+        """Says nothing."""
+
+        def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+            return (*super().step(action)[:4], {})
+
+    gym.register("Silent-v0", Silent)
+    try:
+        config = parse(RunConfig, {"env": {"id": "Silent-v0", "options": {"mapping": True}}})
+        still = Contender("do-nothing", contender("do-nothing").agent_for, config)
+        with pytest.warns(UserWarning, match="'Silent-v0' does not say whether an episode succeeded"):
+            demonstrate(DemosConfig(episodes=2), still, tmp_path, threads=1)
+    finally:
+        del gym.registry["Silent-v0"]
+    assert len(Demonstrations(tmp_path).load()) == 2

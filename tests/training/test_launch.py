@@ -14,7 +14,7 @@ def test_the_last_evaluation_is_told(tmp_path: Path, write_run: Callable[..., Pa
     run = write_run(tmp_path / "run", evaluations=2)
     (run / "best").mkdir()
     assert closing_words(run)[:2] == [
-        "last evaluation, after 4,000 steps: return 20.0, success 50%",
+        "last evaluation, at step 4,000: return 20.0, success 50%",
         f"best policy in {run}/best",
     ]
 

@@ -28,6 +28,12 @@ class BackboneConfig(Config):
         "imagenet", description="whose mean and spread of colours pictures are brought to"
     )
 
+    @model_validator(mode="after")
+    def _published(self) -> Self:
+        if self.weights is not None and self.name == "cnn":
+            raise ValueError("weights are of networks that torchvision has published: set name to resnet18 or vit_b_16")
+        return self
+
 
 class ImitationPolicyConfig(Config):
     """What all have."""

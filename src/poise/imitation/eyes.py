@@ -19,6 +19,10 @@ IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Mean and spread of red, green and blue."""
 
 
+_CONSTANT = 1e-6
+"""Standard deviation of what only rounding changes: it is taken as it is, for any other value would look immense."""
+
+
 class Scale(NamedTuple):
     """Mean and standard deviation of a component: of each number, or of each channel of pictures in [0, 1]."""
 
@@ -140,7 +144,8 @@ class Body(nn.Module):
         mean = [value for name in self.names for value in scales[name].mean]
         std = [value for name in self.names for value in scales[name].std]
         self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32))
-        self.register_buffer("std", torch.tensor(std, dtype=torch.float32).clamp(min=1e-4))
+        scale = torch.tensor(std, dtype=torch.float32)
+        self.register_buffer("std", torch.where(scale < _CONSTANT, 1.0, scale.clamp(min=1e-4)))
 
     def forward(self, observation: Mapping[str, Tensor], leading: int) -> Tensor:
         """Components (..., shape), whose first `leading` axes are of samples, to (..., width)."""

@@ -28,7 +28,7 @@ def cloning_loss(
     actions: Tensor,
     counts: Tensor | None = None,
     *,
-    weighted: bool = True,
+    weights: Tensor | float = 1.0,
     delta: float = 1.0,
     is_spherical: bool = False,
 ) -> Tensor:
@@ -38,7 +38,7 @@ def cloning_loss(
         outputs: of a network: (..., A) actions, or (..., 4) what `spherical.read` reads.
         actions: (..., A) the expert's.
         counts: (...) how much each of them counts, nothing if it is padding; all alike by default.
-        weighted: by `magnitude_weights`; otherwise w = 1.
+        weights: (..., 1) w, such as `magnitude_weights`; 1 by default.
         delta: of `huber`.
         is_spherical: in which coordinates.
     """
@@ -48,5 +48,4 @@ def cloning_loss(
         found, shares = outputs - actions, torch.ones_like(actions)
     if counts is not None:
         shares = shares * counts.unsqueeze(-1)
-    weights = magnitude_weights(actions) if weighted else 1.0
     return (weights * huber(found, delta) * shares).sum() / shares.sum().clamp(min=torch.finfo(shares.dtype).tiny)

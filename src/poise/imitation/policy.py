@@ -15,7 +15,7 @@ from poise.imitation import spherical
 from poise.imitation.batches import Batch, Corpus
 from poise.imitation.config import CloningConfig, CloningPolicyConfig, ImitationPolicyConfig
 from poise.imitation.eyes import Body, Eye, Scales
-from poise.imitation.losses import cloning_loss
+from poise.imitation.losses import cloning_loss, magnitude_weights
 from poise.imitation.pictures import check_range, pictures_among
 from poise.imitation.published import load_published
 from poise.nn import Memory, MlpModel, forget
@@ -127,6 +127,11 @@ class ImitationPolicy(nn.Module, ABC):
         """Actions (..., A) in [-1, 1], as they are learned."""
         return (actions - self.middle) / self.reach
 
+    @property
+    def most(self) -> Tensor:
+        """(A,) largest magnitudes of actions that can be said, of each number."""
+        return self.middle.abs() + self.reach
+
     def distance(self, outputs: Tensor, batch: Batch, config: CloningConfig, discount: float = 1.0) -> Tensor:
         """The loss of what a head says (K, N, outputs), each of K counting `discount` as much as the one before."""
         said = outputs if self.is_spherical else outputs.tanh()
@@ -134,7 +139,7 @@ class ImitationPolicy(nn.Module, ABC):
             said,
             self.in_reach(batch.actions),
             batch.valid * discount ** torch.arange(len(outputs), device=outputs.device).unsqueeze(-1),
-            weighted=config.weighted,
+            weights=magnitude_weights(batch.actions / self.most) if config.weighted else 1.0,
             delta=config.huber_delta,
             is_spherical=self.is_spherical,
         )

@@ -67,7 +67,7 @@ def _for_datasets(feature: Feature) -> dict[str, Any]:
     if feature.is_picture:
         return {"_type": "Image"}
     value = {"dtype": feature.dtype, "_type": "Value"}
-    if feature.shape == (1,):
+    if feature.shape in ((), (1,)):
         return value
     if len(feature.shape) == 1:
         return {"feature": value, "length": feature.shape[0], "_type": "Sequence"}

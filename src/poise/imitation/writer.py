@@ -197,18 +197,23 @@ class DemonstrationWriter:
                     f"a demonstration has {length} actions and {len(values)} observations '{name}', "
                     "expected one of each for every step"
                 )
-            self._check_kind(name, values.dtype)
+            self._check_kind(name, values)
         numbers = {**observation, ACTION: demonstration.actions}
         wrong = [name for name, values in numbers.items() if not np.isfinite(values).all()]
         if wrong:
             raise InvalidValueError(f"a demonstration must be of finite numbers, {wrong[0]} is not")
 
-    def _check_kind(self, name: str, dtype: np.dtype[Any]) -> None:
+    def _check_kind(self, name: str, values: NDArray[Any]) -> None:
         """Pictures are stored as they are: other numbers would not survive it."""
         is_depth = self.info.features[OBSERVATION + name].is_depth
-        if name in self.info.pictures and not (dtype.kind == "f" if is_depth else dtype == np.uint8):
+        if name in self.info.pictures and not (values.dtype.kind == "f" if is_depth else values.dtype == np.uint8):
             kind, expected = ("depth image", "floats in [0, 1]") if is_depth else ("picture", "uint8 from 0 to 255")
-            raise InvalidValueError(f"the {kind} '{name}' must be of {expected}, got {dtype}")
+            raise InvalidValueError(f"the {kind} '{name}' must be of {expected}, got {values.dtype}")
+        if is_depth and (values.min() < 0.0 or values.max() > 1.0):
+            raise InvalidValueError(
+                f"the depth image '{name}' must be of floats in [0, 1], got {values.min():g} to {values.max():g}; "
+                "bring depths there, by the camera's range"
+            )
 
     def _numbered(self, demonstrations: Sequence[Demonstration]) -> list[dict[str, NDArray[Any]]]:
         """The frames of each, by feature, following those that are there."""

@@ -14,7 +14,7 @@ from poise.algorithms import OnPolicyAlgorithm
 from poise.nn.frames import dense
 from poise.policies import Sensing
 from poise.storage import Rollout
-from poise.training.environments import steps_per_action, told_of_step, within_bounds
+from poise.training.environments import steps_per_action, successes_of_step, told_of_step, within_bounds
 
 _ENDS = ("failure", "off_map", "diverged")
 """What an environment may tell of how episodes ended, each being counted."""
@@ -134,7 +134,7 @@ class Collector:
     ) -> None:
         self._returns += reward
         self._lengths += steps_per_action(self.env)
-        success = told_of_step(info, "success", truncated)
+        success = successes_of_step(info, truncated)
         for name in _ENDS:
             if name in info or name in info.get("final_info", {}):
                 ended = told_of_step(info, name, np.zeros_like(done))[done].sum()

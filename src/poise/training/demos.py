@@ -26,6 +26,10 @@ from poise.training.settings import check_made_alike
 
 SETTINGS = "demos.yaml"
 """File of a data set that tells how it was made."""
+_SUCCESS_UNTOLD = (
+    "'{env}' does not say whether an episode succeeded (info['success'], or info['is_success']), so those are "
+    "kept that last until their time is up"
+)
 _HOPELESS = 20
 """Tries for each success after which nobody believes in the expert any more, with the first hundred."""
 
@@ -134,6 +138,11 @@ def _fill(
 ) -> Demonstrated:
     """Go on from the seed after the last that is kept until there are enough."""
     notes = writer.notes
+    if notes and not {"seed", "redrawn"} <= notes[-1].keys():
+        raise InvalidValueError(
+            f"{writer.folder} holds demonstrations that 'poise demos' did not make: it cannot tell which seeds are "
+            "there; choose another '--out'"
+        )
     tried = notes[-1]["seed"] + 1 - config.seed if notes else 0
     redrawn = notes[-1]["redrawn"] if notes else 0
     progress(writer.info.total_episodes)
@@ -146,6 +155,8 @@ def _fill(
         for recording in record(env, expert.agent_for(env), driver, config.seed + tried):
             if writer.info.total_episodes + len(kept) == config.episodes:
                 break
+            if not (tried or recording.told_of_success):
+                warnings.warn(_SUCCESS_UNTOLD.format(env=config.env), stacklevel=3)
             tried, redrawn = tried + 1, redrawn + recording.redrawn
             if recording.succeeded:
                 kept.append(recording.demonstration({"seed": recording.seed, "redrawn": redrawn}))

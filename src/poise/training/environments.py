@@ -131,6 +131,13 @@ def control_step(env: VectorEnv[Any, Any, Any]) -> float:
     return float(getattr(options, "control_step", 1.0))
 
 
+def decisions_per_second(env: VectorEnv[Any, Any, Any]) -> float:
+    """Of its time, or of its videos' where it does not tell that; 1 if it tells neither."""
+    if hasattr(getattr(env, "options", None), "control_step"):
+        return 1.0 / control_step(env)
+    return float((env.metadata or {}).get("render_fps") or 1.0)
+
+
 def sensing_for(
     env: VectorEnv[Any, Any, Any],
     policy: PolicyConfig,
@@ -163,6 +170,22 @@ def told_of_step(info: Mapping[str, Any], name: str, default: NDArray[Any]) -> N
     told = np.asarray(info.get(name, default), np.float64)
     final = info.get("final_info", {})
     return np.where(info["_final_info"], final[name], told) if name in final else told
+
+
+SUCCESS = ("success", "is_success")
+"""What environments call whether an episode has succeeded: ours, and the family of goal-conditioned ones."""
+
+
+def tells_of_success(info: Mapping[str, Any]) -> bool:
+    """Whether the environment says of the step just made if the episode succeeded."""
+    return any(name in info or name in info.get("final_info", {}) for name in SUCCESS)
+
+
+def successes_of_step(info: Mapping[str, Any], default: NDArray[Any]) -> NDArray[np.bool_]:
+    """(N,) whether the episodes that the step just made ends have succeeded; `default` where nobody tells."""
+    for name in reversed(SUCCESS):
+        default = told_of_step(info, name, default)
+    return default.astype(np.bool_)
 
 
 def within_bounds(actions: NDArray[Any], env: VectorEnv[Any, Any, Any]) -> NDArray[Any]:

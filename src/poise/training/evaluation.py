@@ -14,7 +14,7 @@ from poise.cores import torch_threads
 from poise.errors import InvalidValueError, PoiseError
 from poise.files import explained
 from poise.policies import Agent
-from poise.training.environments import retire, steps_per_action, told_of_step, within_bounds
+from poise.training.environments import retire, steps_per_action, successes_of_step, told_of_step, within_bounds
 from poise.training.statistics import Interval, mean_interval, wilson_interval
 
 EVALUATIONS = "evaluations.json"
@@ -146,7 +146,7 @@ def _run(
         lengths += running
         speeds += np.where(running, told_of_step(info, "speed", np.full(count, np.nan)), 0.0)
         done = terminated | truncated
-        successes |= running & done & told_of_step(info, "success", truncated).astype(np.bool_)
+        successes |= running & done & successes_of_step(info, truncated)
         distance = told_of_step(info, "distance", np.full(count, np.nan))
         distances = np.where(running & done, distance, distances)
         running &= ~done

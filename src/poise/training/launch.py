@@ -10,7 +10,7 @@ from typing import Any
 from poise.config import apply_overrides, load_yaml
 from poise.errors import InvalidValueError
 from poise.training.callbacks import describe
-from poise.training.cloning_config import AnyRunConfig, parse_run
+from poise.training.cloning_config import AnyRunConfig, CloningRunConfig, parse_run
 from poise.training.config import RunConfig
 from poise.training.evaluation import read_evaluations
 from poise.training.loop import Loop
@@ -58,8 +58,9 @@ def closing_words(folder: Path) -> list[str]:
     """What a finished run has to show, and what can be done with it."""
     lines = []
     history = read_evaluations(folder)
+    unit = "epoch" if isinstance(read_config(folder), CloningRunConfig) else "step"
     if history:
-        lines.append(f"last evaluation, after {history[-1]['step']:,} steps: {describe(history[-1])}")
+        lines.append(f"last evaluation, at {unit} {history[-1]['step']:,}: {describe(history[-1])}")
         lines += [f"best policy in {folder / BEST}"] if (folder / BEST).exists() else []
     lines.append(f"run in {folder}")
     if not read_config(folder).env.id:

@@ -12,7 +12,13 @@ from numpy.typing import NDArray
 
 from poise.imitation import Demonstration, DemonstrationWriter
 from poise.policies import Agent
-from poise.training.environments import control_step, retire, told_of_step, within_bounds
+from poise.training.environments import (
+    decisions_per_second,
+    retire,
+    successes_of_step,
+    tells_of_success,
+    within_bounds,
+)
 from poise.training.interface import ChannelsFirst, Interface, depths_among
 
 Array = NDArray[Any]
@@ -81,6 +87,7 @@ class Recording:
         self.seed = seed
         self.redrawn = redrawn
         self.succeeded = False
+        self.told_of_success = True
         self._observations: list[dict[str, Array]] = []
         self._actions: list[Array] = []
 
@@ -107,7 +114,7 @@ def writer_for(env: VectorEnv[Any, Any, Any], folder: Path, task: str) -> Demons
     Raises:
         InvalidValueError: the folder holds demonstrations of something else, or the environment is none to imitate in.
     """
-    interface, rate = Interface.of(env), 1.0 / control_step(env)
+    interface, rate = Interface.of(env), decisions_per_second(env)
     fps = round(rate) if abs(rate - round(rate)) < 1e-6 else rate
     robot = env.spec.id if env.spec is not None else None
     depths = depths_among(env.single_observation_space)
@@ -129,9 +136,10 @@ def record(env: VectorEnv[Any, Any, Any], expert: Agent, driver: Driver, seed: i
             recordings[robot].add(seen, robot, labels[robot])
         observation, _, terminated, truncated, info = env.step(within_bounds(done, env))
         over = terminated | truncated
-        succeeded = told_of_step(info, "success", truncated).astype(np.bool_)
+        succeeded = successes_of_step(info, truncated)
         for robot in np.flatnonzero(running & over).tolist():
             recordings[robot].succeeded = bool(succeeded[robot])
+            recordings[robot].told_of_success = tells_of_success(info)
         running &= ~over
         expert.reset(over)
         driver.reset(over)

@@ -15,7 +15,7 @@ from PIL import Image
 from poise.envs import BALLBOT_IDS
 from poise.errors import InvalidValueError, PoiseError
 from poise.policies import Agent
-from poise.training.environments import make_vector_env, retire, told_of_step, within_bounds
+from poise.training.environments import make_vector_env, retire, successes_of_step, within_bounds
 from poise.training.mp4 import Picture, mp4_writer
 from poise.training.overlay import FAILURE, SUCCESS
 from poise.training.video import check_video, drawn_by, longest_episode
@@ -102,7 +102,7 @@ def _pictures(
         actions = within_bounds(agent.act(observation), env)
         observation, _, terminated, truncated, info = env.step(actions)
         over = terminated | truncated
-        wall.end(over, told_of_step(info, "success", truncated).astype(np.bool_))
+        wall.end(over, successes_of_step(info, truncated))
         agent.reset(over)
         retire(env, ~wall.running)
         if not wall.running.any():

@@ -21,7 +21,13 @@ from poise.envs.ballbot import BallbotVectorEnv
 from poise.errors import InvalidValueError, PoiseError
 from poise.policies import Agent
 from poise.sim.insets import draw_depth
-from poise.training.environments import control_step, make_vector_env, told_of_step, within_bounds
+from poise.training.environments import (
+    control_step,
+    make_vector_env,
+    successes_of_step,
+    tells_of_success,
+    within_bounds,
+)
 from poise.training.mp4 import Picture, mp4_writer
 from poise.training.overlay import FAILURE, SUCCESS, draw_alert, draw_readouts
 from poise.training.seeds import SELECTION_SEED
@@ -253,7 +259,7 @@ def longest_episode(env: AnyEnv) -> int:
 
 def _has_succeeded(info: Mapping[str, Any]) -> bool:
     """Whether the only environment says so of the step just made."""
-    return bool(told_of_step(info, "success", np.zeros(1))[0])
+    return bool(successes_of_step(info, np.zeros(1))[0])
 
 
 class _OtherStage:
@@ -274,8 +280,7 @@ class _OtherStage:
         succeeded = _has_succeeded(info)
         if ended or succeeded:
             return f"{'succeeded' if succeeded else 'ended'} after {time:.1f} s"
-        tells = "success" in {**info, **info.get("final_info", {})}
-        return "did not succeed" if tells else "did not fail"
+        return "did not succeed" if tells_of_success(info) else "did not fail"
 
     def travelled(self) -> None:
         return None
