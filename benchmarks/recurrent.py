@@ -29,7 +29,7 @@ def time_ours(steps: int) -> float:
     """Steps per second of our runner."""
     from poise.training.runs import start_run
 
-    settings = {"total_steps": steps, "tensorboard": False, "checkpoint": {"every": 0}}
+    settings = {"total_steps": steps, "tensorboard": False, "checkpoint": {"every": 0}, "evaluation": {"every": 0}}
     with TemporaryDirectory() as folder:
         config = parse(RunConfig, load_yaml(CONFIG) | settings)
         runner = start_run(config, Path(folder, "run"))

@@ -1,5 +1,6 @@
 """What holds for every public class of policy, made directly."""
 
+import shutil
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
@@ -218,6 +219,20 @@ def test_compiled_it_acts_the_same(observe: Observe, kind: Kind, space: spaces.S
             assert_close(compiled(seen, states), (inferred, acted))
             assert_close(policy.get_hidden_states(), kept)
             _, states = inferred
+
+
+@pytest.mark.skipif(shutil.which("c++") is None, reason="torch compiles to C++")
+@pytest.mark.filterwarnings("ignore")
+@torch.no_grad()
+def test_compiled_to_machine_code_it_acts_the_same(make_policy: Callable[..., Any], observe: Observe) -> None:
+    """By torch's own compiler, as the guide has it, of a policy that encodes, estimates and remembers."""
+    torch.compiler.reset()
+    settings = {"encoders": ENCODERS} | LSTM | {"estimator": ESTIMATES | {"replace_prob": 1.0}}
+    policy, twin = make_policy(**settings), make_policy(**settings)
+    fast = torch.compile(policy.act_inference)
+    for _ in range(3):
+        seen = observe(ENVS)
+        assert_close(fast(seen), twin.act_inference(seen), rtol=1e-4, atol=1e-5)
 
 
 @traced
