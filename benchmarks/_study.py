@@ -1,7 +1,7 @@
 """Studies of many trainings: each a run of its own, trained once, judged once, gone on with where it stopped."""
 
 import argparse
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -13,6 +13,7 @@ from poise.training.cloning_config import AnyRunConfig
 from poise.training.comparison import contender, load_comparison, measure, save_comparison
 from poise.training.logging import read_progress
 from poise.training.runs import resume_run, start_run
+from poise.training.settings import differences
 from poise.training.stopwatch import SECONDS
 from poise.training.trained import CONFIG, read_config
 
@@ -37,21 +38,12 @@ def check_same(config: AnyRunConfig, folder: Path) -> None:
     """
     if not (folder / CONFIG).exists():
         return
-    different = next(_differences(read_config(folder).model_dump(), config.model_dump()), None)
+    different = next(differences(read_config(folder).model_dump(), config.model_dump()), None)
     if different is not None:
         raise InvalidValueError(
-            f"{folder} was begun with {different}; remove it, choose another '--folder', or leave it out by '--only'"
+            f"{folder} was begun with {different.name} {different.there!r}, not {different.asked!r}; remove it, choose "
+            "another '--folder', or leave it out by '--only'"
         )
-
-
-def _differences(there: Mapping[str, Any], asked: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    """Settings that are others, each with both values."""
-    for name in {**asked, **there}:
-        found, expected = there.get(name), asked.get(name)
-        if isinstance(found, Mapping) and isinstance(expected, Mapping):
-            yield from _differences(found, expected, f"{prefix}{name}.")
-        elif found != expected:
-            yield f"{prefix}{name} {found!r}, not {expected!r}"
 
 
 def judge(folder: Path, episodes: int, seed: int) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from poise import __version__
 from poise import cli_data as data
 from poise import cli_learning as learning
+from poise import cli_showing as showing
 from poise.cli_ends import exit_code
 from poise.cli_help import Parser, epilog, overview
 from poise.errors import InvalidValueError, did_you_mean
@@ -96,18 +97,21 @@ VERBS = {
         data.demos_settings,
     ),
     "plot": Verb(
-        data.plot, data.plot_options, "compare the learning curves of runs", "poise plot runs/a runs/b --out curves.png"
+        showing.plot,
+        showing.plot_options,
+        "compare the learning curves of runs",
+        "poise plot runs/a runs/b --out curves.png",
     ),
     "report": Verb(
-        data.report,
-        data.report_options,
+        showing.report,
+        showing.report_options,
         "write a run's report, one page of HTML",
         "poise report runs/demo/run --evaluation evaluation.json",
     ),
-    "info": Verb(data.info, data.no_options, "print what a bug report needs: versions, machine, threads, OpenGL"),
+    "info": Verb(showing.info, showing.no_options, "print what a bug report needs: versions, machine, threads, OpenGL"),
     "demo": Verb(
-        data.demo,
-        data.demo_options,
+        showing.demo,
+        showing.demo_options,
         "do the main job: depth images, encoder, training, evaluation, video, report; goes on where it was stopped",
         "poise demo --out runs/demo",
     ),

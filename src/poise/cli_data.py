@@ -1,9 +1,8 @@
-"""Verbs of the command line that make data, encoders and pages, and the demo: nothing computed here."""
+"""Verbs of the command line that make data and encoders: nothing computed here."""
 
 from __future__ import annotations
 
 import argparse
-import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -11,26 +10,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from poise.cli_ends import EXIT_INTERRUPTED
-from poise.cli_help import Parser, describe_settings
+from poise.cli_help import Parser, add_out, describe_settings
 from poise.cli_learning import env_options
 from poise.errors import InvalidValueError
 from poise.files import check_destination
-from poise.shell import typed
 
 if TYPE_CHECKING:
     from poise.config import Config
     from poise.perception.pretrain import Epoch
 
 Settings = TypeVar("Settings", bound="Config")
-
-DEMO_OUT, DEMO_CONFIG = Path("runs/demo"), Path("configs/ballbot/navigate.yaml")
-
-
-def _add_out(parser: Parser, kind: str, default: Path, meaning: str) -> None:
-    """`--out`, a DIR or a FILE."""
-    parser.add_argument(
-        "--out", metavar=kind, type=Path, default=default, help=f"{meaning} (default: {default.as_posix()})"
-    )
 
 
 def _configured(model: type[Settings], overrides: Mapping[str, str], verb: str) -> Settings:
@@ -53,7 +42,7 @@ def _environments_and_own(settings: Sequence[str]) -> tuple[dict[str, str], dict
 
 
 def collect_options(parser: Parser) -> None:
-    _add_out(parser, "DIR", Path("runs/images"), "folder for the images")
+    add_out(parser, "DIR", Path("runs/images"), "folder for the images")
 
 
 def collect_settings() -> str:
@@ -77,7 +66,7 @@ def collect(options: argparse.Namespace) -> None:
 
 def pretrain_options(parser: Parser) -> None:
     parser.add_argument("dataset", metavar="DATASET", type=Path, help="folder written by 'poise collect'")
-    _add_out(parser, "DIR", Path("runs/encoder"), "folder for the encoder, its history and pictures")
+    add_out(parser, "DIR", Path("runs/encoder"), "folder for the encoder, its history and pictures")
 
 
 def pretrain_settings() -> str:
@@ -143,7 +132,7 @@ def _millimetres(loss: float) -> str:
 
 def motion_options(parser: Parser) -> None:
     parser.add_argument("config", metavar="CONFIG", type=Path, help="run configuration whose environment is used")
-    _add_out(parser, "FILE", Path("runs/motion.safetensors"), "file for the reference motion")
+    add_out(parser, "FILE", Path("runs/motion.safetensors"), "file for the reference motion")
 
 
 def motion_settings() -> str:
@@ -182,7 +171,7 @@ def motion(options: argparse.Namespace) -> None:
 
 def demos_options(parser: Parser) -> None:
     parser.add_argument("config", metavar="CONFIG", type=Path, help="run configuration whose environment is used")
-    _add_out(parser, "DIR", Path("runs/demos"), "folder for the demonstrations")
+    add_out(parser, "DIR", Path("runs/demos"), "folder for the demonstrations")
     parser.add_argument(
         "--expert", metavar="NAME", default="expert", help="a run, or 'expert', 'pid', 'lqr' (default: %(default)s)"
     )
@@ -222,87 +211,3 @@ def demos(options: argparse.Namespace) -> int:
     failed = made.tried - made.episodes
     print(f"{failed:,} of {made.tried:,} tries failed; {made.redrawn:,} starts were solved already, and drawn again")
     return 0
-
-
-# --- plot, report, info, demo -------------------------------------------------------------------------------------
-
-
-def plot_options(parser: Parser) -> None:
-    parser.add_argument("runs", metavar="RUN", type=Path, nargs="+", help="run folders to compare")
-    _add_out(parser, "FILE", Path("curves.png"), "picture, as png, svg or pdf")
-
-
-def plot(options: argparse.Namespace) -> None:
-    from poise.training.plots import plot_runs
-
-    check_destination(options.out)
-    plot_runs(options.runs, options.out)
-    print(f"curves in {options.out}")
-
-
-def report_options(parser: Parser) -> None:
-    parser.add_argument("run", metavar="RUN", type=Path, help="run folder")
-    parser.add_argument("--evaluation", metavar="FILE", type=Path, help="show what 'poise evaluate --json' wrote")
-    parser.add_argument(
-        "--out", metavar="FILE.html", type=Path, help="page to write (default: report.html in the run folder)"
-    )
-    parser.add_argument("--video", metavar="FILE.mp4", type=Path, help="show what 'poise play' filmed")
-
-
-def report(options: argparse.Namespace) -> None:
-    from poise.training.comparison import comparison_about
-    from poise.training.report import write_report
-    from poise.training.report_missing import missing_parts
-    from poise.training.trained import read_config
-
-    out = options.out or options.run / "report.html"
-    read_config(options.run)  # or say that it is no run
-    check_destination(out)
-    file = options.evaluation
-    measured = None if file is None else comparison_about(options.run, file)
-    write_report(options.run, out, measured, options.video)
-    print(f"report in {out}")
-    missing = missing_parts(options.run, measured, options.video, out)
-    if missing.names:
-        print(f"without {', '.join(missing.names)}")
-    if missing.commands:
-        print("what can be added is added by:", *typed(*missing.commands), sep="\n  ")
-
-
-def no_options(parser: Parser) -> None:
-    """Nothing can be chosen."""
-
-
-def info(options: argparse.Namespace) -> None:
-    from poise.training.info import describe_installation
-
-    for name, value in describe_installation().items():
-        print(f"{name:<16} {value}")
-
-
-def demo_options(parser: Parser) -> None:
-    _add_out(parser, "DIR", DEMO_OUT, "folder for everything it makes")
-    parser.add_argument(
-        "--config",
-        metavar="FILE",
-        type=Path,
-        default=DEMO_CONFIG,
-        help="run configuration, trained for 800,000 steps at most (default: configs/ballbot/navigate.yaml)",
-    )
-
-
-def demo(options: argparse.Namespace) -> None:
-    from poise.training.demo import run_demo
-
-    try:
-        run_demo(options.out, options.config)
-    except KeyboardInterrupt:
-        print("go on with:", *typed(_demo_again(options)), sep="\n  ")
-        raise
-
-
-def _demo_again(options: argparse.Namespace) -> str:
-    """The command that goes on with a demo."""
-    chosen = [("--out", options.out, DEMO_OUT), ("--config", options.config, DEMO_CONFIG)]
-    words = [f" {flag} {shlex.quote(str(value))}" for flag, value, default in chosen if value != default]
-    return f"poise demo{''.join(words)}"

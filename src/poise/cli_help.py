@@ -7,6 +7,7 @@ import difflib
 import math
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, NoReturn, Union, get_args, get_origin
 
@@ -187,3 +188,10 @@ def positive(text: str) -> float:
     if not 0 < number < math.inf:
         raise argparse.ArgumentTypeError(f"must be a number above 0, got '{text}'")
     return number
+
+
+def add_out(parser: Parser, kind: str, default: Path, meaning: str) -> None:
+    """`--out`, a DIR or a FILE."""
+    parser.add_argument(
+        "--out", metavar=kind, type=Path, default=default, help=f"{meaning} (default: {default.as_posix()})"
+    )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from poise.config import apply_overrides, load_yaml
 from poise.errors import InvalidValueError
@@ -15,6 +14,7 @@ from poise.training.config import RunConfig
 from poise.training.evaluation import read_evaluations
 from poise.training.loop import Loop
 from poise.training.runs import resume_run, start_run
+from poise.training.settings import differences
 from poise.training.trained import BEST, CONFIG, read_config
 
 
@@ -74,7 +74,8 @@ def _check_unchanged(running: AnyRunConfig, asked: AnyRunConfig, config: Path, f
 
     Where it stops is no part of what it does on the way there.
     """
-    different = sorted(_differences(running.model_dump(exclude={"stop_at"}), asked.model_dump(exclude={"stop_at"})))
+    before, after = (each.model_dump(exclude={"stop_at"}) for each in (running, asked))
+    different = sorted(each.name for each in differences(before, after))
     if different:
         may_begin_with_it = isinstance(running, RunConfig) and isinstance(asked, RunConfig)
         begun, given = (" from its policy", f" --initial_policy {folder}") if may_begin_with_it else ("", "")
@@ -82,15 +83,3 @@ def _check_unchanged(running: AnyRunConfig, asked: AnyRunConfig, config: Path, f
             f"{folder} was begun with other settings of {', '.join(different[:5])}; resume it without settings, "
             f"or start another run{begun} with them: poise train {config}{given} --out DIR"
         )
-
-
-def _differences(one: Mapping[str, Any], other: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """Dotted keys whose values differ."""
-    found = []
-    for name in {**one, **other}:
-        a, b = one.get(name), other.get(name)
-        if isinstance(a, Mapping) and isinstance(b, Mapping):
-            found += _differences(a, b, f"{prefix}{name}.")
-        elif a != b:
-            found.append(f"{prefix}{name}")
-    return found

@@ -1,9 +1,10 @@
-"""Data that is added to must be made as what is there was made."""
+"""What was made must be gone on with as it was begun: settings compared."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from poise.config import Config, load_yaml, parse
 from poise.errors import InvalidValueError
@@ -30,3 +31,22 @@ def check_made_alike(path: Path, asked: Config, free: Collection[str], what: str
             f"{path.parent} holds {what} made with another {' and '.join(different)} (see {path.name} there); "
             "use another folder, or the same settings to add to them"
         )
+
+
+class Difference(NamedTuple):
+    """A setting that is another in one of two configurations."""
+
+    name: str
+    """Its dotted name."""
+    there: Any
+    asked: Any
+
+
+def differences(there: Mapping[str, Any], asked: Mapping[str, Any], prefix: str = "") -> Iterator[Difference]:
+    """Settings of two configurations, however deep, that are not the same; None where one lacks it."""
+    for name in {**asked, **there}:
+        found, expected = there.get(name), asked.get(name)
+        if isinstance(found, Mapping) and isinstance(expected, Mapping):
+            yield from differences(found, expected, f"{prefix}{name}.")
+        elif found != expected:
+            yield Difference(f"{prefix}{name}", found, expected)

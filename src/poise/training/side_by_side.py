@@ -18,7 +18,8 @@ from poise.policies import Agent
 from poise.training.environments import make_vector_env, retire, successes_of_step, within_bounds
 from poise.training.mp4 import Picture, mp4_writer
 from poise.training.overlay import FAILURE, SUCCESS
-from poise.training.video import check_video, drawn_by, longest_episode
+from poise.training.stages import drawn_by, longest_episode
+from poise.training.video import check_video
 
 RUNNING = (90, 90, 90)
 """Colour of the frame of an episode that has not ended."""
