@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from poise.cli_ends import EXIT_INTERRUPTED
 from poise.cli_help import Parser, describe_settings, positive, whole
-from poise.errors import InvalidValueError
 from poise.files import check_destination
 from poise.training.seeds import EVALUATION_SEED, PLAY_SEED, UNSEEN_PLAY_SEED
 
@@ -94,11 +93,6 @@ def _chosen(options: argparse.Namespace) -> Contender:
     from poise.config import parse_cli_overrides
     from poise.training.comparison import contender
 
-    if options.policy == "expert" and options.config is None:  # the data sheet's environment has none
-        raise InvalidValueError(
-            "there is an expert for poise/Push-v0 only: name a configuration of it, such as "
-            "'--config configs/push/expert.yaml'"
-        )
     return contender(options.policy, options.config, parse_cli_overrides(options.settings))
 
 

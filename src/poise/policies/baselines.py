@@ -110,7 +110,10 @@ def scripted_expert(env: VectorEnv[Any, Any, Any]) -> Agent:
         InvalidValueError: there is none.
     """
     if not {"state", "cube", "goal"} <= set(getattr(env.single_observation_space, "spaces", ())):
-        raise InvalidValueError("there is an expert for poise/Push-v0 only; name a run of 'poise train' for others")
+        raise InvalidValueError(
+            "there is an expert for poise/Push-v0 only: name a configuration of it, such as configs/push/expert.yaml, "
+            "or a run of 'poise train' in its place"
+        )
     return PushExpert()
 
 
