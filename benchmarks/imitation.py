@@ -24,11 +24,15 @@ from poise.training.statistics import wilson_interval
 
 CONFIGS = Path("configs/push")
 ALL = 500
-GRU = {"policy.memory": "{type: gru, hidden_size: 128}"}
-SPHERICAL = {"policy.coordinates": "spherical"}
 SUMMARY = {"policy.backbone.pooling": "summary"}
-RESNET = {"policy.backbone.name": "resnet18"}
-BLIND_TO_STATE = {"policy.observations": "[image]"}
+LARGE = {name: {"policy.backbone.name": name, "total_steps": "10"} for name in ("resnet18", "vit_b_16")}
+"""Networks whose epochs take ten and a hundred times as long."""
+PARTS = {
+    "no state": {"policy.observations": "[image]"},
+    "gru": {"policy.memory": "{type: gru, hidden_size: 128}"},
+    "spherical": {"policy.coordinates": "spherical"},
+    "no weights": {"algorithm.weighted": "false"},
+}
 PLAIN = {"algorithm.augmentation": "{}"}
 TOLD = PLAIN | {"policy.observations": "[state, cube, goal]", "env.options.camera.enabled": "false"}
 STRONG = {"algorithm.augmentation": "{shift: 4, brightness: 0.4, contrast: 0.3, noise: 0.05, erase: 0.3}"}
@@ -37,10 +41,7 @@ WAYS: Mapping[str, tuple[str, Mapping[str, str]]] = {
     "act": ("act", {}),
     "dagger": ("dagger", {}),
     "told where cube and goal are": ("bc", TOLD),
-    "no state": ("bc", BLIND_TO_STATE),
-    "gru": ("bc", GRU),
-    "spherical": ("bc", SPHERICAL),
-    "no weights": ("bc", {"algorithm.weighted": "false"}),
+    **{part: ("bc", change) for part, change in PARTS.items()},
     "dropout": ("bc", {"policy.dropout": "0.3"}),
     "two hidden layers": ("bc", {"policy.hidden_sizes": "[512, 512]"}),
     "small delta": ("bc", {"algorithm.huber_delta": "0.1"}),
@@ -51,8 +52,8 @@ WAYS: Mapping[str, tuple[str, Mapping[str, str]]] = {
     "act, all of a chunk alike": ("act", {"policy.discount": "1.0"}),
     "act, ensemble": ("act", {"policy.execution": "ensemble"}),
     "act, chunk 10": ("act", {"policy.chunk": "10"}),
-    "resnet18": ("bc", RESNET),
-    "resnet18, no state": ("bc", RESNET | BLIND_TO_STATE),
+    **{name: ("bc", large) for name, large in LARGE.items()},
+    **{f"{name}, {part}": ("bc", large | change) for name, large in LARGE.items() for part, change in PARTS.items()},
     **{f"bc, {count} demonstrations": ("bc", {"demonstrations.episodes": str(count)}) for count in (50, 100, 200)},
     **{f"act, {count} demonstrations": ("act", {"demonstrations.episodes": str(count)}) for count in (50, 100, 200)},
 }
