@@ -77,7 +77,7 @@ def policy(config: dict[str, Any]) -> ActorCritic:
 
 
 def mutex(kind: type[ActorCriticMutex]) -> ActorCriticMutex:
-    """Of two plain policies, of which each has every other robot."""
+    """Of two plain policies, each of which has some of the robots."""
     names = ("one", "other")
     config = parse(MutexConfig, {"kind": kind.kind, "sub_policies": {name: f"runs/{name}" for name in names}})
     return kind({name: policy({}) for name in names}, FELT | SEEN | TOLD | AHEAD, config)
@@ -89,7 +89,8 @@ def measure(robots: int, repeats: int, calls: int = 20) -> dict[str, float]:
     made: dict[str, Any] = {name: policy(config) for name, (config, _) in KINDS.items()}
     made |= {name: mutex(kind) for name, kind in MUTEXES.items()}
     observation = {name: torch.randn(robots, *shape) for name, shape in (FELT | SEEN | TOLD).items()}
-    observation |= {name: torch.eye(*shape).repeat(robots, 1)[:robots] for name, shape in AHEAD.items()}
+    ahead = torch.tensor([[1.0, 0.0], [1.0, -1.0], [0.0, 1.0]])  # to both kinds: the one, either, and the other
+    observation |= {name: ahead.repeat(robots, 1)[:robots] for name in AHEAD}
     times: dict[str, list[float]] = {name: [] for name in made}
     with torch.no_grad():
         for _ in range(repeats + 1):

@@ -18,7 +18,7 @@ import mujoco
 import numpy as np
 from _table import report
 
-from poise.policies.body import TO_WHEELS
+from poise.policies.body import to_wheels
 from poise.sim.model import ballbot_model
 from poise.sim.simulation import MAX_TORQUE
 from poise.sim.terrain import TerrainOptions
@@ -91,7 +91,7 @@ def main() -> None:
         if any(pattern):
             measured.append((" ".join(f"{a:+.0f}" for a in pattern), np.array(pattern)))
     for heading in np.linspace(0.0, 360.0, HEADINGS, endpoint=False):
-        action = np.array([np.cos(np.radians(heading)), np.sin(np.radians(heading))]) @ TO_WHEELS
+        action = to_wheels(np.array([[np.cos(np.radians(heading)), np.sin(np.radians(heading))]]))[0]
         measured.append((f"heading {heading:3.0f}", action / np.abs(action).max()))
 
     rows = []

@@ -22,12 +22,15 @@ import poise
 from poise import cli
 from poise.cli import VERBS, main
 from poise.cli_help import Parser, describe_settings
+from poise.cli_learning import _play_seed
 from poise.config import load_yaml
 from poise.envs import BallbotOptions
 from poise.envs.push import PushOptions
 from poise.perception import ImageDatasetWriter, load_encoder
 from poise.perception.pretrain import Epoch
 from poise.policies.baselines import BASELINES
+from poise.training.cloning_config import parse_run
+from poise.training.comparison import Contender, contender
 from poise.training.config import RunConfig
 
 TINY = """
@@ -412,3 +415,12 @@ def test_ctrl_c_saves_and_the_run_can_go_on(run: Path, tmp_path: Path, capsys: p
     assert "interrupted, at step " in told
     assert f"poise train --resume {out}" in told
     assert list((out / "checkpoints").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("settings", "seed"),
+    [({"env": {"id": "poise/Push-v0"}}, 87), (load_yaml(Path("configs/push/bc.yaml")), 800_000)],
+)
+def test_what_learned_from_demonstrations_is_not_filmed_where_it_learned(settings: dict[str, Any], seed: int) -> None:
+    known = contender("do-nothing")
+    assert _play_seed(Contender("one", known.agent_for, parse_run(settings, "it"))) == seed

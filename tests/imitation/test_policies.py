@@ -357,7 +357,7 @@ def test_large_movements_count_for_more_wherever_their_range_lies() -> None:
     """w = 1 + 2 |a| of actions relative to the largest; standing still need not be its middle."""
     policy = build(scales=SCALES._replace(actions=Range([0.5, 0.1, 0.0], [0.5, 0.3, 1.0])))
     actions = torch.tensor([[0.0, 0.0, 0.0], [0.5, 0.0, 0.0], [1.0, 0.4, 0.0]])
-    assert_close(policy.most, torch.tensor([1.0, 0.4, 1.0]))
+    assert_close(policy.largest, torch.tensor([1.0, 0.4, 1.0]))
     batch = Batch({}, actions[:, None], torch.ones(3, 1), NOTHING)
     outputs = torch.atanh(policy.in_reach(actions).clamp(-0.9, 0.9)).unsqueeze(1) + 0.01
     losses = []

@@ -152,10 +152,13 @@ def test_a_sequence_of_any_shape_is_its_steps(seed: int) -> None:
     assert_close(memory.sequence(features, states, starts.long()), found, rtol=0, atol=0)  # 0 and 1 are truth values
 
 
-def test_what_a_finished_episode_remembered_does_not_matter_were_it_no_number(memory: Memory) -> None:
+@pytest.mark.parametrize("kind", [Memory, ChangeMemory])
+def test_what_a_finished_episode_remembered_does_not_matter_were_it_no_number(kind: Any) -> None:
+    memory = kind(3, "gru", hidden_size=5)
     features, starts = torch.randn(4, 2, 3), torch.tensor([[True, True]] + [[False, False]] * 3)
     broken = {name: torch.full_like(state, math.nan) for name, state in memory.initial_states(2).items()}
-    assert_close(memory.sequence(features, broken, starts), memory.sequence(features, memory.initial_states(2), starts))
+    fresh = memory.initial_states(2)
+    assert_close(memory.sequence(features, broken, starts), memory.sequence(features, fresh, starts))
 
 
 def test_a_step_from_given_states(memory: Memory) -> None:

@@ -77,7 +77,9 @@ def test_a_normalizer_does_the_same_to_arrays_and_tensors() -> None:
     normalizer.update_normalizer(policy, expert)  # means 3 and 20, variances 5 and 100
     sample = np.array([[3.0 + 5.0**0.5, 90.0]])
     np.testing.assert_allclose(normalizer.normalize(sample), [[1.0, 1.5]], rtol=1e-4)
-    assert_close(normalizer.normalize_torch(torch.tensor(sample)), torch.tensor(normalizer.normalize(sample)))
+    for device in (None, "cpu"):
+        found = normalizer.normalize_torch(torch.tensor(sample), device)
+        assert_close(found, torch.tensor(normalizer.normalize(sample)))
     assert normalizer.mean.tolist() == pytest.approx([3.0, 20.0], rel=1e-4)  # normalising leaves them alone
 
 

@@ -9,12 +9,7 @@ import pytest
 
 from poise.errors import InvalidValueError
 from poise.training.comparison import contender
-from poise.training.environments import (
-    decisions_per_second,
-    make_vector_env,
-    successes_of_step,
-    tells_of_success,
-)
+from poise.training.environments import decisions_per_second, make_vector_env, successes_of_step, tells_of_success
 from poise.training.evaluation import evaluate
 
 
@@ -82,11 +77,13 @@ def test_a_module_that_fails_is_named(
         ({"is_success": [1.0, 0.0, 1.0]}, True, [True, False, True]),
         ({"is_success": [0, 0, 0], "success": [1, 1, 1]}, True, [True, True, True]),  # ours is the one that is meant
         ({}, False, [False, True, True]),
-        ({"final_info": {"is_success": [1, 0, 1]}, "_final_info": [True, False, True]}, True, [True, True, True]),
+        ({"success": [True, None, None], "_success": [True, False, False]}, True, [True, False, False]),
+        ({"is_success": [None, True, None], "_is_success": [False, True, False]}, True, [False, True, False]),
+        ({"final_info": {"is_success": [1, 0, 1]}, "_final_info": [True, False, True]}, True, [True, False, True]),
     ],
 )
 def test_who_succeeds(info: dict[str, Any], told: bool, found: list[bool]) -> None:
-    arrays = {name: np.array(value) if isinstance(value, list) else value for name, value in info.items()}
+    arrays: dict[str, Any] = {name: np.array(value) for name, value in info.items() if isinstance(value, list)}
     if "final_info" in info:
         arrays["final_info"] = {name: np.array(value) for name, value in info["final_info"].items()}
     assert successes_of_step(arrays, np.array([False, True, True])).tolist() == found
@@ -99,4 +96,6 @@ def test_those_who_do_nothing_fail_where_others_say_so_by_their_own_name() -> No
         rival.agent_for, lambda count: make_vector_env("panda_gym:PandaPush-v3", count, {}, threads=1), 2, 1_000_000
     )
     assert made.successes == [False, False]
-    assert decisions_per_second(make_vector_env("panda_gym:PandaPush-v3", 1, {}, threads=1)) == 25.0
+    env = make_vector_env("panda_gym:PandaPush-v3", 1, {}, threads=1)
+    assert decisions_per_second(env) == 25.0
+    env.close()

@@ -132,7 +132,7 @@ class CloningConfig(Config):
     learning_rate: float = Field(1e-3, gt=0, description="at first")
     weight_decay: float = Field(1e-4, ge=0, description="of AdamW")
     max_grad_norm: float = Field(1.0, gt=0, description="longest gradient; longer ones are scaled down")
-    weighted: bool = Field(True, description="weigh an action a by 1 + 2 |a|")
+    weighted: bool = Field(True, description="weigh an action a by 1 + 2 |a|, relative to the largest demonstrated")
     huber_delta: float = Field(
         1.0,
         gt=0,

@@ -18,7 +18,6 @@ from poise.policies.actor_critic import Shapes
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Mean and spread of red, green and blue."""
 
-
 _CONSTANT = 1e-6
 """Standard deviation of what only rounding changes: it is taken as it is, for any other value would look immense."""
 

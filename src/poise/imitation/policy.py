@@ -128,7 +128,7 @@ class ImitationPolicy(nn.Module, ABC):
         return (actions - self.middle) / self.reach
 
     @property
-    def most(self) -> Tensor:
+    def largest(self) -> Tensor:
         """(A,) largest magnitudes of actions that can be said, of each number."""
         return self.middle.abs() + self.reach
 
@@ -139,7 +139,7 @@ class ImitationPolicy(nn.Module, ABC):
             said,
             self.in_reach(batch.actions),
             batch.valid * discount ** torch.arange(len(outputs), device=outputs.device).unsqueeze(-1),
-            weights=magnitude_weights(batch.actions / self.most) if config.weighted else 1.0,
+            weights=magnitude_weights(batch.actions / self.largest) if config.weighted else 1.0,
             delta=config.huber_delta,
             is_spherical=self.is_spherical,
         )

@@ -77,7 +77,8 @@ def _before(features: Tensor, states: States, starts: Tensor) -> tuple[Tensor, T
     """(T, N, F) features of the steps before, and whether there are, (T, N, 1)."""
     previous = torch.cat([states["previous"], features[:-1]])
     known = torch.cat([states["known"], torch.ones_like(features[1:, :, :1])])
-    return previous, known * ~checked_starts(starts, features)[..., None]
+    fresh = checked_starts(starts, features)[..., None]  # whatever was remembered then, were it no number
+    return previous.masked_fill(fresh, 0.0), known.masked_fill(fresh, 0.0)
 
 
 AnyMemory = Memory | ChangeMemory

@@ -22,14 +22,7 @@ from torch import Tensor, nn
 from poise.errors import InvalidValueError, did_you_mean
 from poise.fusion import ConcatExtractor, ObsSegments
 from poise.fusion.missing import told_missing
-from poise.nn import (
-    ActionDistribution,
-    CategoricalHead,
-    GaussianHead,
-    MlpModel,
-    ValueScale,
-    orthogonal_,
-)
+from poise.nn import ActionDistribution, CategoricalHead, GaussianHead, MlpModel, ValueScale, orthogonal_
 from poise.policies.config import PolicyConfig
 from poise.policies.configured import Configured
 from poise.policies.keeping import KeepsStates

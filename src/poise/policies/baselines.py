@@ -111,8 +111,8 @@ def scripted_expert(env: VectorEnv[Any, Any, Any]) -> Agent:
     """
     if not {"state", "cube", "goal"} <= set(getattr(env.single_observation_space, "spaces", ())):
         raise InvalidValueError(
-            "there is an expert for poise/Push-v0 only: name a configuration of it, such as configs/push/expert.yaml, "
-            "or a run of 'poise train' in its place"
+            "there is an expert for poise/Push-v0 only: name a configuration of it, such as "
+            "'--config configs/push/expert.yaml', or a run of 'poise train' in its place"
         )
     return PushExpert()
 

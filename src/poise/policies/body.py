@@ -16,6 +16,7 @@ _WHEEL_AZIMUTHS = np.radians(-102.7 + 120.0 * np.arange(3))
 
 _TO_WHEELS = np.stack([np.sin(_WHEEL_AZIMUTHS), -np.cos(_WHEEL_AZIMUTHS)])
 """(2, 3) actions that drive the ball along x and along y: to roll along u it turns about the axis (-u_y, u_x)."""
+_FROM_WHEELS = np.linalg.pinv(_TO_WHEELS)
 
 
 def to_wheels(drive: Array) -> Array:
@@ -28,7 +29,7 @@ def to_wheels(drive: Array) -> Array:
 
 def drive_of(wheels: Array) -> Array:
     """(N, 2) of `to_wheels` that comes nearest to actions (N, 3)."""
-    return np.einsum("ni,ij->nj", wheels, np.linalg.pinv(_TO_WHEELS))
+    return np.einsum("ni,ij->nj", wheels, _FROM_WHEELS)
 
 
 class Body(NamedTuple):

@@ -202,7 +202,9 @@ class _Estimating(ActorCritic):
         return layers
 
     def _estimates(self, estimator: StateEstimator, look: Look) -> Tensor:
-        """Once the actor has looked."""
+        """What it says, for which the actor must look, or have looked: it may read what others estimated."""
+        if not look.has(estimator.name):
+            self._actor_features(look)  # in which it estimates on the way, unless it reads the actor's memory
         return look.once(estimator.name, lambda: estimator.network(self._actor_features(look)[..., : estimator.width]))
 
 

@@ -67,6 +67,10 @@ class Look:
         known: Known = self._known[name]
         return known
 
+    def has(self, name: str) -> bool:
+        """Whether what `once` is to give was worked out."""
+        return name in self._known
+
     def meet(self, features: Tensor) -> Tensor:
         """What the actor's memory or network reads (..., F), for those who look on."""
         return features

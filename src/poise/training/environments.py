@@ -163,29 +163,40 @@ def steps_per_action(env: VectorEnv[Any, Any, Any]) -> int:
 
 
 def told_of_step(info: Mapping[str, Any], name: str, default: NDArray[Any]) -> NDArray[np.float64]:
-    """(N,) what the information says of the step just made.
+    """(N,) what the information says of the step just made; `default` where it does not say.
 
     Where that step ended an episode gymnasium keeps it in `final_info`, and `info` is of the episode that follows.
     """
-    told = np.asarray(info.get(name, default), np.float64)
-    final = info.get("final_info", {})
-    return np.where(info["_final_info"], final[name], told) if name in final else told
+    told, final = _told(info, name, default), info.get("final_info", {})
+    return np.where(info["_final_info"], _told(final, name, default), told) if name in final else told
 
 
-SUCCESS = ("success", "is_success")
+def _told(info: Mapping[str, Any], name: str, default: NDArray[Any]) -> NDArray[np.float64]:
+    """(N,) of information as gymnasium gathers it: who says nothing has no number, or None, and a mask tells of it."""
+    if name not in info:
+        return np.asarray(default, np.float64)
+    values, who = np.asarray(info[name]), info.get(f"_{name}")
+    return np.asarray(values if who is None else np.where(who, values, default), np.float64)
+
+
+_SUCCESS_KEYS = ("success", "is_success")
 """What environments call whether an episode has succeeded: ours, and the family of goal-conditioned ones."""
 
 
+def _success_key(info: Mapping[str, Any]) -> str | None:
+    return next((name for name in _SUCCESS_KEYS if name in info or name in info.get("final_info", {})), None)
+
+
 def tells_of_success(info: Mapping[str, Any]) -> bool:
-    """Whether the environment says of the step just made if the episode succeeded."""
-    return any(name in info or name in info.get("final_info", {}) for name in SUCCESS)
+    """Whether an environment says of the step just made if the episode succeeded."""
+    return _success_key(info) is not None
 
 
 def successes_of_step(info: Mapping[str, Any], default: NDArray[Any]) -> NDArray[np.bool_]:
-    """(N,) whether the episodes that the step just made ends have succeeded; `default` where nobody tells."""
-    for name in reversed(SUCCESS):
-        default = told_of_step(info, name, default)
-    return default.astype(np.bool_)
+    """(N,) whether the episodes that the step just made ends have succeeded; `default` if nobody says."""
+    name = _success_key(info)
+    told = default if name is None else told_of_step(info, name, np.zeros(len(default)))
+    return told.astype(np.bool_)
 
 
 def within_bounds(actions: NDArray[Any], env: VectorEnv[Any, Any, Any]) -> NDArray[Any]:

@@ -14,9 +14,7 @@ from typing import Any, NamedTuple
 
 from poise.errors import InvalidValueError, PoiseError
 from poise.policies import Agent
-from poise.training.environments import (
-    within_bounds,
-)
+from poise.training.environments import within_bounds
 from poise.training.mp4 import Picture, mp4_writer
 from poise.training.overlay import FAILURE, SUCCESS, draw_alert
 from poise.training.seeds import SELECTION_SEED
