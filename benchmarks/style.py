@@ -105,13 +105,13 @@ def main() -> None:
     whole = pairs(motions["reference"])
     scale = np.repeat(np.sqrt(whole.var(axis=0).reshape(-1, 3).mean(axis=1)), 3)
     first, second = (some(half / scale) for half in np.array_split(whole, 2))
-    results: dict[str, Any] = {"two halves": {"distance": energy_distance(first, second)}}
+    results: dict[str, Any] = {"two halves": {"energy_distance": energy_distance(first, second)}}
     reference = some(whole / scale)
     for run in options.runs:
         motions[run.name] = policy_motion(run, options.episodes, options.seed)
         distance = energy_distance(some(pairs(motions[run.name]) / scale), reference)
         evaluation = measure(contender(str(run)), options.episodes, options.seed)
-        results[run.name] = {"distance": distance, **evaluation.summary()}
+        results[run.name] = {"energy_distance": distance, **evaluation.summary()}
     for name, motion in motions.items():
         results.setdefault(name, {})["aside"] = float(seen_from_goal(motion.states, "vel")[:, 1].mean())
     rows = [[name, *_shown(result)] for name, result in results.items()]
@@ -129,7 +129,7 @@ def _one_after_another(moments: list[NDArray[Any]]) -> NDArray[Any]:
 
 def _shown(result: dict[str, Any]) -> list[str]:
     """A row of the table; a dash for what is not known of this motion."""
-    told = [f"{result[name]:.3f}" if name in result else "–" for name in ("distance", "aside")]
+    told = [f"{result[name]:.3f}" if name in result else "–" for name in ("energy_distance", "aside")]
     if "return" not in result:
         return [*told, *["–"] * 3]
     value = result["return"]
