@@ -77,6 +77,23 @@ def test_each_field_is_crossed_by_its_own_policy(runs: dict[str, Path]) -> None:
     env.close()
 
 
+@pytest.mark.parametrize("names", [("up", "down", "flat", "rough"), ("flat", "rough", "upp", "down"), FIELDS[:3]])
+def test_each_field_has_its_policy_by_its_name_and_in_its_place(runs: dict[str, Path], names: tuple[str, ...]) -> None:
+    config = whole(dict.fromkeys(names, runs["flat"]))
+    env = make_vector_env(config.env.id, 1, config.env.options, 1)
+    with pytest.raises(InvalidValueError, match=f"in this order, flat, rough, up, down; got {', '.join(names)}"):
+        assemble(config).agent_for(env)
+    env.close()
+
+
+def test_who_looks_at_what_is_not_there_is_named(runs: dict[str, Path], tmp_path: Path) -> None:
+    config = whole(runs | {"up": finished(tmp_path / "up", 0, "goal", goal={"observed": True})})
+    env = make_vector_env(config.env.id, 1, config.env.options, 1)
+    with pytest.raises(InvalidValueError, match="the sub-policy 'up' looks at 'goal', which the environment does not"):
+        assemble(config).agent_for(env)
+    env.close()
+
+
 def test_it_is_measured_by_the_usual_command(runs: dict[str, Path], tmp_path: Path) -> None:
     save_yaml(tmp_path / "mutex.yaml", whole(runs))
     rival = contender(str(tmp_path / "mutex.yaml"))

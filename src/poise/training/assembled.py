@@ -11,7 +11,8 @@ from poise.cores import available_cores
 from poise.envs import BallbotVectorEnv
 from poise.envs.options import ENGAGING_BLOCK
 from poise.errors import InvalidValueError
-from poise.policies import ActorCritic, ActorCriticClimbMutex, ActorCriticFieldMutex, MutexConfig, PolicyAgent
+from poise.policies import ActorCritic, ActorCriticClimbMutex, ActorCriticFieldMutex, MutexConfig, PolicyAgent, Sensing
+from poise.sim.course import FIELDS
 from poise.training.compatibility import check_compatible, common_encoder, trained_options
 from poise.training.config import RunConfig
 from poise.training.environments import sensing_for
@@ -54,8 +55,15 @@ class AssembledPolicy:
                 "that is what the motors are told, which means the same to all; leave it away"
             )
         self._check_selector(env)
+        given = Sensing.component_names(env.single_observation_space, self.config.policy.obs_segments)
         for name, part in self.parts.items():
             check_compatible(f"the sub-policy '{name}'", part, env)
+            lacking = [component for component in part.needed if component not in given]
+            if lacking:
+                raise InvalidValueError(
+                    f"the sub-policy '{name}' looks at '{lacking[0]}', which the environment does not give; it gives "
+                    f"{', '.join(given)}"
+                )
         encoder = common_encoder({f"the sub-policy '{name}'": part.seeing for name, part in self.parts.items()})
         sensing = sensing_for(env, self.config.policy, encoder, self.sensed, available_cores())
         policies: dict[str, ActorCritic] = {}
@@ -65,7 +73,7 @@ class AssembledPolicy:
         return PolicyAgent(_KINDS[self.mutex.kind](policies, sensing.shapes, self.mutex, *scales), sensing)
 
     def _check_selector(self, env: VectorEnv[Any, Any, Any]) -> None:
-        """A ballbot's fields are told with the sign of a slope, or each by its own number."""
+        """A ballbot's fields are told in their order, with the sign of a slope or each by its own number."""
         if not isinstance(env, BallbotVectorEnv) or self.mutex.selector != ENGAGING_BLOCK:
             return
         climbs = self.mutex.kind == "climb"
@@ -73,6 +81,11 @@ class AssembledPolicy:
             raise InvalidValueError(
                 f"policy.mutex.kind is '{self.mutex.kind}', which needs env.options.field_ahead.signed to be "
                 f"{str(climbs).lower()}: with it slopes are one field, and the last number tells up from down"
+            )
+        if tuple(self.parts) != FIELDS:
+            raise InvalidValueError(
+                f"policy.mutex.sub_policies must name a policy for each field in this order, {', '.join(FIELDS)}; "
+                f"got {', '.join(self.parts)}"
             )
 
 
