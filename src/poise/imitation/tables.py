@@ -117,7 +117,8 @@ def read_table(path: Path, columns: Iterable[str] | None = None) -> Any:
         absent = [name for name in wanted or () if name not in names]
         if absent:
             raise PoiseError(f"{path} is damaged: it has no column '{absent[0]}'")
-        return arrow.parquet.read_table(io.BytesIO(content), columns=wanted)
+        # In this thread: an episode is small, and threads of arrow's that still end can abort a process that ends.
+        return arrow.parquet.read_table(io.BytesIO(content), columns=wanted, use_threads=False, pre_buffer=False)
     except (arrow.ArrowException, OSError, ValueError) as error:
         raise PoiseError(
             f"{path} is damaged ({' '.join(str(error).split())[:120]}); expected a parquet table"
