@@ -156,6 +156,11 @@ class OtherStage:
 
 
 def stage_for(env_id: str, options: Mapping[str, Any], seconds: float, width: int, height: int) -> Stage:
+    """An environment to be filmed for so long, in pictures of so many pixels.
+
+    Raises:
+        PoiseError: it draws no pictures.
+    """
     env = make_vector_env(env_id, 1, dict(options), threads=1)
     if isinstance(env, BallbotVectorEnv):
         needed = math.ceil(seconds / env.options.timestep) + 1
