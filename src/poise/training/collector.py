@@ -14,7 +14,7 @@ from poise.algorithms import OnPolicyAlgorithm
 from poise.nn.frames import dense
 from poise.policies import Sensing
 from poise.storage import Rollout
-from poise.training.environments import steps_per_action, successes_of_step, told_of_step, within_bounds
+from poise.training.environments import steps_per_action, successes_of_step, tells, told_of_step, within_bounds
 
 _ENDS = ("failure", "off_map", "diverged")
 """What an environment may tell of how episodes ended, each being counted."""
@@ -136,7 +136,7 @@ class Collector:
         self._lengths += steps_per_action(self.env)
         success = successes_of_step(info, truncated)
         for name in _ENDS:
-            if name in info or name in info.get("final_info", {}):
+            if tells(info, name):
                 ended = told_of_step(info, name, np.zeros_like(done))[done].sum()
                 self._ends[name] = self._ends.get(name, 0.0) + float(ended)
         for i in np.flatnonzero(done):

@@ -171,6 +171,11 @@ def told_of_step(info: Mapping[str, Any], name: str, default: NDArray[Any]) -> N
     return np.where(info["_final_info"], _told(final, name, default), told) if name in final else told
 
 
+def tells(info: Mapping[str, Any], name: str) -> bool:
+    """Whether the information says something by that name of the step just made."""
+    return name in info or name in info.get("final_info", {})
+
+
 def _told(info: Mapping[str, Any], name: str, default: NDArray[Any]) -> NDArray[np.float64]:
     """(N,) of information as gymnasium gathers it: who says nothing has no number, or None, and a mask tells of it."""
     if name not in info:
@@ -184,7 +189,7 @@ _SUCCESS_KEYS = ("success", "is_success")
 
 
 def _success_key(info: Mapping[str, Any]) -> str | None:
-    return next((name for name in _SUCCESS_KEYS if name in info or name in info.get("final_info", {})), None)
+    return next((name for name in _SUCCESS_KEYS if tells(info, name)), None)
 
 
 def tells_of_success(info: Mapping[str, Any]) -> bool:
